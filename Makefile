@@ -1,0 +1,39 @@
+# Two commands matter: `make run` and `make test`. Both set up everything they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/.serve
+	$(BIN)/python server.py
+
+test: $(VENV)/.test
+	@tests/install_chromium.sh
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(VENV)/.test
+	@tests/install_chromium.sh
+	$(BIN)/python -m engines.bench_puppet
+	$(BIN)/python -m tests.e2e.bench
+
+# Byte code and compiled kernels are made on first use: installing is the wait people notice.
+$(VENV)/.serve: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --no-compile --editable '.[voice]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.serve
+	$(PIP) install --quiet --no-compile --editable '.[voice,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis var

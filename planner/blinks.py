@@ -1,0 +1,181 @@
+"""When the lids close by themselves, and how."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from core import FPS
+from planner import physiology as ph
+from planner.action import Action
+from planner.motion import minimum_jerk
+
+ANNOUNCE_SECONDS: Final = 2.0
+"A blink nearer than this is decided: it is announced, and only a closed eye swallows it."
+
+
+@dataclass(frozen=True, slots=True)
+class Blink:
+    """One closing and reopening of both eyes."""
+
+    peak: float
+    "When the lids meet, seconds: always the time of a frame, so that a frame shows it."
+    closing: float
+    closed: float
+    opening: float
+    closure: float
+    "How far, in [0, 1]."
+    lag: float
+    "Seconds the weaker lid comes later."
+    weaker: float
+    "Closure of the weaker lid as a share of the stronger's."
+    left_weaker: bool
+    why: str
+
+    @property
+    def start(self) -> float:
+        """When the first lid begins to move, seconds."""
+        return self.peak - self.closing
+
+    @property
+    def end(self) -> float:
+        """When both are open again, seconds."""
+        return self.peak + self.closed + self.opening + self.lag
+
+    def at(self, t: float) -> tuple[float, float]:
+        """Closure of the left and of the right eye at ``t`` seconds."""
+        strong = self._curve(t)
+        weak = self.weaker * self._curve(t - self.lag)
+        return (weak, strong) if self.left_weaker else (strong, weak)
+
+    def _curve(self, t: float) -> float:
+        """Fast and bell-shaped down, slow and long-tailed up (Trutoiu et al. 2011, fig. 3)."""
+        since = t - self.peak
+        if since <= 0:
+            return self.closure * minimum_jerk(1 + since / self.closing)
+        rising = (since - self.closed) / self.opening
+        return self.closure * (1 - minimum_jerk(rising**0.8 if rising > 0 else 0.0))
+
+
+class Blinks:
+    """Plans blinks one ahead and plays them."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._rate = ph.BLINKS_PER_MINUTE["idle"]
+        self._slowness = 1.0
+        self._left_weaker = bool(rng.random() < 0.5)
+        self._now: list[Blink] = []
+        self._double = False
+        self._next: Blink | None = None
+        self._told = False
+        self._last = -math.inf
+        self._seed_first()
+
+    def set_manner(self, per_minute: float, slowness: float, t: float) -> None:
+        """Blink ``per_minute`` times, each ``slowness`` times as long, from ``t`` seconds on.
+
+        A blink that has been announced stays as announced.
+        """
+        if (per_minute, slowness) == (self._rate, self._slowness):
+            return
+        self._rate, self._slowness = per_minute, slowness
+        if not self._told:
+            self._next = None
+
+    def ask(self, t: float, why: str, *, closure: float = 1.0, slowness: float = 1.0) -> Blink:
+        """A blink that begins at ``t`` seconds (or a little later, to meet a frame) for a reason."""
+        closing = ph.CLOSING_SECONDS[0] * slowness
+        blink = self._make(t + closing, why, slowness, closure)
+        self._now.append(blink)
+        self._last = max(self._last, blink.peak)
+        if not self._told:
+            self._next = None
+        return blink
+
+    def step(self, t: float) -> tuple[float, float, list[Action]]:
+        """Closure of left and right at ``t``, and what was newly decided."""
+        told: list[Action] = []
+        if self._next is None:
+            self._next = self._draw(t)
+            self._told = False
+        if not self._told and self._next.start - t <= ANNOUNCE_SECONDS:
+            self._told = True
+            told.append(as_action(self._next))
+        if t >= self._next.start - 1 / FPS:
+            self._now.append(self._next)
+            self._last = max(self._last, self._next.peak)
+            self._next = None
+        left = right = 0.0
+        if self._now:
+            for blink in self._now:
+                one, other = blink.at(t)
+                left = 1 - (1 - left) * (1 - one)
+                right = 1 - (1 - right) * (1 - other)
+            self._now = [b for b in self._now if b.end > t]
+        return left, right, told
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _seed_first(self) -> None:
+        """The first blink comes soon, at a moment of its own: the session begins mid-life."""
+        soon = float(self._rng.uniform(0.4, 2.2))
+        self._next = self._make(soon, "moistens the eyes", 1.0, 1.0)
+
+    def _draw(self, t: float) -> Blink:
+        rng = self._rng
+        if self._double:
+            self._double = False
+            return self._make(
+                max(t, self._last) + float(rng.uniform(*ph.DOUBLE_BLINK_SECONDS)) * self._slowness,
+                "second of a double blink",
+                self._slowness,
+                1.0,
+            )
+        mean = 60 / self._rate
+        spread = ph.BLINK_INTERVAL_SPREAD
+        gap = float(rng.lognormal(math.log(mean) - spread * spread / 2, spread))
+        gap = min(max(gap, ph.BLINK_GAP_SECONDS), max(ph.BLINK_INTERVAL_LONGEST, 1.5 * mean))
+        since = max(self._last, t - gap)  # never in the past, whatever was asked in between
+        closure = 1.0
+        if rng.random() < ph.PARTIAL_BLINK_SHARE:
+            closure = float(rng.uniform(*ph.PARTIAL_BLINK_CLOSURE))
+        self._double = closure == 1.0 and bool(rng.random() < ph.DOUBLE_BLINK_SHARE)
+        peak = max(since + gap, t + 0.3 * self._slowness)
+        return self._make(peak, "moistens the eyes", self._slowness, closure)
+
+    def _make(self, peak: float, why: str, slowness: float, closure: float) -> Blink:
+        rng = self._rng
+        closing = _draw(rng, ph.CLOSING_SECONDS) * slowness**0.7  # slow blinks stay mostly shut
+        closed = _draw(rng, ph.CLOSED_SECONDS) * slowness**3
+        opening = _draw(rng, ph.OPENING_SECONDS) * slowness
+        blink = Blink(
+            peak=math.ceil(peak * FPS - 1e-6) / FPS,
+            closing=closing,
+            closed=closed,
+            opening=opening,
+            closure=closure,
+            lag=float(rng.uniform(0, ph.BLINK_SIDE_SECONDS)),
+            weaker=1 - float(rng.uniform(0, ph.BLINK_SIDE_SHARE)),
+            left_weaker=self._left_weaker,
+            why=why,
+        )
+        if rng.random() < 0.15:  # now and then the other side lags
+            blink = replace(blink, left_weaker=not self._left_weaker)
+        return blink
+
+
+def as_action(blink: Blink) -> Action:
+    """What to tell about ``blink``."""
+    start = math.ceil(blink.start * FPS)
+    peak = round(blink.peak * FPS)
+    end = max(peak + 1, math.ceil(blink.end * FPS))
+    return Action("blink", start, peak, end, round(blink.closure, 3), blink.why)
+
+
+def _draw(rng: np.random.Generator, spread: tuple[float, float, float, float]) -> float:
+    mean, deviation, least, most = spread
+    return min(max(float(rng.normal(mean, deviation)), least), most)

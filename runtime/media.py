@@ -1,0 +1,117 @@
+"""Media feeds: the bounded bridge from the live loop to one viewer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Final, TypeVar
+
+from core import AudioChunk, SaccadeError, VideoFrame
+
+VIDEO_LIMIT: Final = 6
+"Frames (240 ms) a viewer may have waiting; the oldest goes first, video yields to audio."
+AUDIO_LIMIT: Final = 25
+"Chunks of 40 ms (1 s): a viewer further behind than this has lost its connection anyway."
+
+
+T = TypeVar("T")
+
+
+class FeedClosed(SaccadeError):
+    """The session ended, or the viewer left."""
+
+    code = "feed-closed"
+
+
+class MediaFeed:
+    """One viewer's frames and the very audio they were made from.
+
+    Both kinds are pulled separately (RTP sends them on two tracks); frame and chunk of one moment
+    share their ``pts``.
+    """
+
+    def __init__(self, hub: MediaHub) -> None:
+        self._hub = hub
+        self._video: deque[VideoFrame] = deque(maxlen=VIDEO_LIMIT)
+        self._audio: deque[AudioChunk] = deque(maxlen=AUDIO_LIMIT)
+        self._has_video = asyncio.Event()
+        self._has_audio = asyncio.Event()
+        self._closed = False
+        self.dropped = 0
+        "Frames that were never taken because the viewer was slow."
+
+    def put(self, audio: AudioChunk, video: VideoFrame | None) -> None:
+        """Queue one moment; ``video`` is None when the last picture is held."""
+        self._audio.append(audio)
+        self._has_audio.set()
+        if video is not None:
+            self.dropped += len(self._video) == VIDEO_LIMIT
+            self._video.append(video)
+            self._has_video.set()
+
+    def flush(self) -> None:
+        """Forget what is queued: a viewer starts at the newest moment."""
+        self._video.clear()
+        self._audio.clear()
+
+    def close(self) -> None:
+        """End the feed at once; waiting readers get FeedClosed."""
+        self._closed = True
+        self._has_video.set()
+        self._has_audio.set()
+
+    async def video(self) -> VideoFrame:
+        """The next frame. Raises FeedClosed at the end of the session."""
+        return await self._take(self._video, self._has_video)
+
+    async def audio(self) -> AudioChunk:
+        """The next 640 samples. Raises FeedClosed at the end of the session."""
+        return await self._take(self._audio, self._has_audio)
+
+    async def _take(self, queue: deque[T], ready: asyncio.Event) -> T:
+        while not self._closed:
+            if queue:
+                return queue.popleft()
+            ready.clear()
+            await ready.wait()
+        raise FeedClosed("The session has ended; create a new one.")
+
+    async def __aenter__(self) -> MediaFeed:
+        self._hub.feeds.add(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._hub.feeds.discard(self)
+        self.close()
+
+
+class MediaHub:
+    """Fans one session's moments out to its viewers."""
+
+    def __init__(self) -> None:
+        self.feeds: set[MediaFeed] = set()
+        self._closed = False
+
+    def publish(self, audio: AudioChunk, video: VideoFrame | None) -> None:
+        """Hand one moment to all viewers. Never blocks, never copies."""
+        for feed in self.feeds:
+            feed.put(audio, video)
+
+    def watch(self) -> MediaFeed:
+        """A new feed; it receives while it is entered (``async with``)."""
+        feed = MediaFeed(self)
+        if self._closed:
+            feed.close()
+        return feed
+
+    def close(self) -> None:
+        """End all feeds. Closing twice is fine."""
+        self._closed = True
+        for feed in self.feeds:
+            feed.close()

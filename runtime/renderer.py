@@ -1,0 +1,63 @@
+"""What turns a window into pictures: the puppet first, the video DiT behind the same seam."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import Final, Protocol
+
+from engines.puppet import Puppet
+from engines.rig import Rig, build_rig
+
+from core import U8, Portrait
+from runtime.window import Window
+
+RIG_CACHE: Final = 8
+"Rigs kept: a rig holds some tens of MB of layers, and most servers show a few portraits."
+
+
+class Renderer(Protocol):
+    """Renders one session. Called from one thread at a time, never from the event loop."""
+
+    window_frames: int
+    "Frames it wants at once."
+
+    def render(self, window: Window) -> list[U8]:
+        """One uint8 ``[size, size, 3]`` RGB picture a frame; the caller owns them."""
+
+
+class PuppetRenderer:
+    """The 2.5D puppet: a frame at a time, so it adds no window latency."""
+
+    window_frames = 1
+
+    def __init__(self, rig: Rig) -> None:
+        self._puppet = Puppet(rig)
+
+    def render(self, window: Window) -> list[U8]:
+        """See Renderer.render."""
+        return [
+            self._puppet.render(controls, mouth)
+            for controls, mouth in zip(window.controls.values, window.mouth.values, strict=True)
+        ]
+
+
+class RigCache:
+    """Rigs of the portraits in use, shared by their sessions. Thread-safe, bounded."""
+
+    def __init__(self, size: int, limit: int = RIG_CACHE) -> None:
+        self._size = size
+        self._limit = limit
+        self._rigs: OrderedDict[str, Rig] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, portrait: Portrait) -> Rig:
+        """The portrait's rig; builds it when it is not there (slow: call it in a thread)."""
+        with self._lock:
+            rig = self._rigs.get(portrait.id)
+            if rig is None:
+                rig = self._rigs[portrait.id] = build_rig(portrait, self._size)
+            self._rigs.move_to_end(portrait.id)
+            while len(self._rigs) > self._limit:
+                self._rigs.popitem(last=False)
+            return rig

@@ -1,0 +1,405 @@
+"""One avatar, alive from creation to close, whoever watches.
+
+The way of a frame: `plan` gathers speech, mouth and behaviour into a `Window` (event loop, well
+under a millisecond), the scheduler renders it in a thread, `deliver` hands picture and audio to the
+viewers. `plan` and `deliver` are called by the scheduler alone, in turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from planner.behaviour import Behaviour
+from planner.mapping import to_keypoints
+
+from core import (
+    F32,
+    FPS,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    U8,
+    AudioChunk,
+    ControlTrack,
+    InvalidInput,
+    MouthTrack,
+    Portrait,
+    VideoFrame,
+)
+from engines.mouth import MouthDriver
+from engines.voice import Voice
+from face import FaceModel
+from runtime.events import Event, EventFeed, EventHub
+from runtime.media import MediaFeed, MediaHub
+from runtime.renderer import Renderer
+from runtime.settings import RuntimeSettings
+from runtime.speech import Segment, Speech, SpeechQueue
+from runtime.state import Signal, State, fire
+from runtime.stats import Stats
+from runtime.utterances import Utterances
+from runtime.window import Window
+
+log = logging.getLogger(__name__)
+
+CONTROLS_FRAMES: Final = 5
+"Frames in one `controls` event: five events a second are smooth in a chart and cheap to send."
+REST_FRAMES: Final = 6 * FPS
+"Six quiet seconds after speaking, the avatar goes from listening to idle."
+LIVE_HANGOVER_FRAMES: Final = 12
+"A microphone quiet for 480 ms has stopped speaking; shorter gaps are pauses between words."
+
+
+class Session:
+    """Owns all one avatar uses: speech, behaviour, mouth, renderer, feeds, the voice's task."""
+
+    def __init__(
+        self,
+        id: str,
+        portrait: Portrait,
+        renderer: Renderer,
+        settings: RuntimeSettings,
+        *,
+        voice: Voice | None,
+        now: float,
+        clock: Callable[[], float],
+        seed: int = 0,
+        label: str = "idle",
+        instruction: str = "",
+    ) -> None:
+        self.id = id
+        self.portrait = portrait
+        self.label = label
+        self.instruction = instruction
+        self.state = State.IDLE
+        self.created = now
+        self.settings = settings
+        self.epoch = now + settings.lead_ms / 1000
+        "Monotonic time at which pts 0 is presented."
+        self.touched = now
+        "When a viewer or a command was last seen."
+        self.renderer = renderer
+        self.stats = Stats()
+        self.warned = False
+        self._clock = clock
+        self._frame = 0
+        self._behaviour = Behaviour(seed, label=label, instruction=instruction)
+        self._face = FaceModel.from_mesh(portrait.mesh)
+        self._mouth = MouthDriver()
+        self._speech = SpeechQueue(
+            limit=settings.max_speech,
+            start_ms=settings.speech_start_ms,
+            live_backlog_ms=settings.live_backlog_ms,
+        )
+        self._stream: Segment | None = None
+        self._utterances = Utterances(voice, self._speech, settings.max_utterances, self._failed)
+        self._events = EventHub()
+        self._media = MediaHub()
+        self._quiet = 0
+        self._live_quiet = 0
+        self._controls: list[F32] = []
+        self._sounding: str | None = None
+
+    # --- commands (event loop) ---------------------------------------------------------------
+
+    def push_audio(self, samples: F32, cause: str | None = None, *, live: bool = False) -> None:
+        """Speak float32 ``[N]`` at 16 kHz as it arrives; `end_audio` says that it is over.
+
+        Args:
+            live: A microphone: late audio is dropped, and speaking is told by voice activity.
+
+        Raises:
+            Busy: More speech is queued than the session may hold.
+        """
+        self._touch()
+        if self._stream is None or not self._stream.open:
+            self._stream = self._speech.open(cause, live=live)
+        self._speech.push(self._stream, samples)
+
+    def end_audio(self, cause: str | None = None) -> None:
+        """Nothing follows the audio pushed so far. Without any, nothing happens."""
+        self._touch()
+        if self._stream is not None:
+            self._speech.close(self._stream)
+            self._stream = None
+
+    def say(self, text: str, cause: str | None = None) -> None:
+        """Queue ``text`` on the voice.
+
+        Raises:
+            InvalidInput: Empty or too long.
+            Busy: Too many utterances wait.
+            Unavailable: There is no voice.
+        """
+        self._touch()
+        self._utterances.say(text, cause)
+        self._fire(Signal.ASKED, cause)
+
+    def behave(
+        self,
+        *,
+        label: str | None = None,
+        instruction: str | None = None,
+        cause: str | None = None,
+    ) -> list[str]:
+        """Change what the eyes mean, from the next window on.
+
+        Returns:
+            The parts of the instruction that were not understood.
+
+        Raises:
+            InvalidInput: An unknown label, or an instruction that is too long; nothing changes.
+        """
+        self._touch()
+        unknown: list[str] = []
+        if label is not None:
+            self._behaviour.set_label(label)
+            self.label = label
+        if instruction is not None:
+            unknown = self._behaviour.set_instruction(instruction)
+            self.instruction = instruction
+        return unknown
+
+    def attend(self, state: str, cause: str | None = None) -> None:
+        """The client says what goes on: listening (the user talks), thinking, or idle.
+
+        Raises:
+            InvalidInput: Another word; or the avatar speaks (interrupt it first).
+        """
+        self._touch()
+        signals = {
+            "listening": Signal.ATTENDED,
+            "thinking": Signal.ASKED,
+            "idle": Signal.RESTED,
+        }
+        if state not in signals:
+            raise InvalidInput(f"state is one of {', '.join(signals)}, not {state!r}.")
+        if self.state is State.SPEAKING:
+            raise InvalidInput("The avatar is speaking; interrupt it first.")
+        self._quiet = 0
+        self._fire(signals[state], cause)
+
+    def interrupt(self, cause: str | None = None) -> None:
+        """Stop speaking: everything queued goes, what sounds fades within 60 ms."""
+        self._touch()
+        self._utterances.interrupt()
+        self._stream = None
+        dropped = self._speech.interrupt()
+        if self._sounding is not None:
+            self._emit("speech", {"phase": "ended", "interrupted": True}, self._sounding or None)
+            self._sounding = None
+        self._fire(Signal.INTERRUPTED, cause)
+        self._emit("interrupted", {"dropped": dropped}, cause)
+
+    # --- listeners ---------------------------------------------------------------------------
+
+    def subscribe(self) -> EventFeed:
+        """A feed of events, to be entered with ``async with``."""
+        return self._events.subscribe()
+
+    def watch(self) -> MediaFeed:
+        """A feed of frames and audio, to be entered with ``async with``."""
+        return self._media.watch()
+
+    @property
+    def viewers(self) -> int:
+        """Open media feeds."""
+        return len(self._media.feeds)
+
+    @property
+    def pts(self) -> int:
+        """Media time of the next window, 16 kHz samples."""
+        return self._frame * SAMPLES_PER_FRAME
+
+    def info(self) -> dict[str, Any]:
+        """JSON-ready description."""
+        return {
+            "id": self.id,
+            "portrait": self.portrait.id,
+            "label": self.label,
+            "instruction": self.instruction,
+            "state": self.state.value,
+            "viewers": self.viewers,
+            "pts": self.pts,
+            "expires_in": self.expires_in(self._clock()),
+        }
+
+    def expires_in(self, now: float) -> float | None:
+        """Seconds until a limit ends the session; None when none applies."""
+        ends = []
+        if self.settings.session_ttl:
+            ends.append(self.created + self.settings.session_ttl)
+        if self.settings.idle_timeout and not self.viewers:
+            ends.append(self.touched + self.settings.idle_timeout)
+        return round(max(0.0, min(ends) - now), 1) if ends else None
+
+    # --- the live loop (scheduler) -----------------------------------------------------------
+
+    def due(self) -> float:
+        """Monotonic time at which the next window should be planned."""
+        return self.epoch + self.pts / SAMPLE_RATE - self.settings.lead_ms / 1000
+
+    def late_ms(self, now: float) -> float:
+        """How far the next window is behind its plan time; negative when early."""
+        return (now - self.due()) * 1000
+
+    def reanchor(self, now: float) -> None:
+        """After a stall, move the session's clock instead of sending a burst."""
+        shift = now - self.due()
+        self.epoch += shift
+        self.stats.stalls += 1
+        log.warning("clock moved", extra={"session": self.id, "late_ms": round(shift * 1000)})
+        self._emit("degraded", {"reason": "stall", "shift_ms": round(shift * 1000)})
+
+    def plan(self) -> Window:
+        """Gather the next window and advance media time past it."""
+        frames = self.renderer.window_frames
+        self._pump_state()
+        spoken = [self._hear(self._speech.take()) for _ in range(frames)]
+        samples = np.concatenate(spoken)
+        self._utterances.drained()
+        controls = self._behaviour.advance(frames)
+        mouth = self._mix_mouth(self._mouth.push(samples), self._behaviour.last_mouth)
+        window = Window(
+            start=self._frame,
+            controls=controls,
+            keypoints=to_keypoints(controls, self._face),
+            mouth=mouth,
+            audio=AudioChunk(samples, self.pts),
+        )
+        self._tell_plan(controls)
+        self._frame += frames
+        if self.viewers:
+            self.touched = self._clock()
+        return window
+
+    def deliver(self, window: Window, pictures: list[U8] | None) -> None:
+        """Hand a rendered window to the viewers; None holds the last picture."""
+        for i in range(len(window)):
+            audio = window.audio_of(i)
+            frame = VideoFrame(pictures[i], audio.pts) if pictures is not None else None
+            self._media.publish(audio, frame)
+            self.stats.delivered(frame is not None)
+
+    def report(self, now: float) -> None:
+        """Publish a `stats` event."""
+        data = self.stats.snapshot(now)
+        data["viewers"] = self.viewers
+        data["queue_ms"] = self._speech.waiting * 1000 // SAMPLE_RATE
+        self._emit("stats", data)
+
+    def warn_expiring(self, seconds: float) -> None:
+        """Announce, once, that a limit is about to end the session."""
+        self.warned = True
+        self._emit("expiring", {"in_s": seconds})
+
+    async def close(self) -> None:
+        """Stop the voice, end all feeds. Closing twice is fine."""
+        if self.state is State.CLOSED:
+            return
+        self._fire(Signal.CLOSED, None)
+        self._speech.interrupt()
+        await self._utterances.close()
+        self._media.close()
+        self._events.close()
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _touch(self) -> None:
+        self.touched = self._clock()
+        self.warned = False
+
+    def _emit(self, type: str, data: dict[str, Any], cause: str | None = None) -> None:
+        self._events.publish(Event(type, data, self.pts, cause))
+
+    def _failed(self, error: Exception, cause: str | None) -> None:
+        log.warning("utterance failed: %s", error, extra={"session": self.id})
+        code = getattr(error, "code", "error")
+        self._emit("error", {"code": code, "detail": str(error)}, cause)
+        if self.state is State.THINKING:
+            self._fire(Signal.ATTENDED, cause)
+
+    def _fire(self, signal: Signal, cause: str | None) -> None:
+        before, self.state = self.state, fire(self.state, signal)
+        if self.state is before:
+            return
+        self._quiet = 0
+        if self.state is not State.CLOSED:
+            self._behaviour.set_state(self.state.value)
+        self._emit("state", {"state": self.state.value}, cause)
+
+    def _pump_state(self) -> None:
+        """Idle again after a while of nothing; never speaking with nothing left to say."""
+        if self.state is State.SPEAKING and self._sounding is None and not self._has_more():
+            self._fire(Signal.SPEECH_ENDED, None)
+        if self.state is State.LISTENING and not self._speech.active:
+            self._quiet += 1
+            if self._quiet > REST_FRAMES:
+                self._fire(Signal.RESTED, None)
+
+    def _hear(self, speech: Speech) -> F32:
+        """Follow who speaks: segments start and end; a microphone by its voice activity."""
+        self.stats.underruns += speech.underrun
+        segment = speech.started
+        if segment is not None and not segment.live:
+            self._begin(segment.cause)
+        if speech.ended is not None and self._sounding is not None:
+            self._end(speech.ended.cause)
+        if self._stream is not None and self._stream.live:
+            self._follow_microphone()
+        return speech.samples
+
+    def _follow_microphone(self) -> None:
+        assert self._stream is not None
+        if self._mouth.speaking:
+            self._live_quiet = 0
+            if self._sounding is None:
+                self._begin(self._stream.cause)
+        else:
+            self._live_quiet += 1
+            if self._sounding is not None and self._live_quiet > LIVE_HANGOVER_FRAMES:
+                self._end(self._stream.cause)
+
+    def _begin(self, cause: str | None) -> None:
+        self._sounding = cause or ""
+        self._fire(Signal.SPEECH_STARTED, cause)
+        self._emit("speech", {"phase": "started"}, cause)
+
+    def _end(self, cause: str | None) -> None:
+        self._sounding = None
+        self._emit("speech", {"phase": "ended"}, cause)
+        live = self._stream is not None and self._stream.live
+        if live or not self._has_more():  # otherwise the next one follows at once
+            self._fire(Signal.SPEECH_ENDED, cause)
+
+    def _has_more(self) -> bool:
+        return self._utterances.waiting or self._speech.active
+
+    def _mix_mouth(self, spoken: MouthTrack, felt: MouthTrack) -> MouthTrack:
+        """Speech over expression: a smile stays while talking, but gives way to the sounds."""
+        return MouthTrack(np.clip(spoken.values + 0.7 * felt.values, 0, 1, dtype=np.float32))
+
+    def _tell_plan(self, controls: ControlTrack) -> None:
+        """Publish what the eyes will do, and the controls as they are."""
+        actions = self._behaviour.actions()
+        if actions:
+            self._emit("plan", {"actions": [_on_wire(a) for a in actions]})
+        self._controls.extend(controls.values)
+        if len(self._controls) >= CONTROLS_FRAMES:
+            first = self._frame + len(controls) - len(self._controls)
+            values = np.round(np.stack(self._controls), 3).tolist()
+            self._controls.clear()
+            pts = first * SAMPLES_PER_FRAME
+            self._events.publish(Event("controls", {"rate": FPS, "values": values}, pts))
+
+
+def _on_wire(action: Any) -> dict[str, Any]:
+    return {
+        "kind": action.kind,
+        "start": action.start * SAMPLES_PER_FRAME,
+        "peak": action.peak * SAMPLES_PER_FRAME,
+        "end": action.end * SAMPLES_PER_FRAME,
+        "amount": round(float(action.amount), 3),
+        "why": action.why,
+    }

@@ -1,0 +1,37 @@
+"""What the runtime can be told, with defaults that suit a laptop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """Limits and timings of the live loop. Times are seconds unless the name says ms."""
+
+    size: int = 512
+    "Side of the rendered square, pixels."
+    max_sessions: int = 2
+    "Sessions at once; one more is refused with Busy."
+    lead_ms: int = 80
+    "How far ahead of its presentation a frame is made: two frames ride out scheduling noise."
+    hold_after_ms: int = 40
+    "A frame this late keeps its audio but holds the last picture, so that audio never waits."
+    reanchor_after_ms: int = 240
+    "Later than this, the session's clock is moved instead: catching up would be a burst."
+    idle_timeout: float = 60.0
+    "A session without viewers and commands for this long ends. 0 turns it off."
+    session_ttl: float = 0.0
+    "Longest life of a session. 0 means no limit."
+    warn_before: float = 10.0
+    "`expiring` is sent this long before a limit ends a session."
+    max_speech: float = 120.0
+    "Speech a session may have queued, seconds of audio."
+    max_utterances: int = 16
+    "`say` commands a session may have waiting."
+    speech_start_ms: int = 40
+    "Streamed speech starts when this much has arrived, so that jitter does not tear words."
+    live_backlog_ms: int = 240
+    "A live microphone may lag this much; older audio is dropped in favour of the newest."
+    render_threads: int = 2
+    "Threads that render pictures. Kernels release the GIL."

@@ -1,0 +1,183 @@
+"""Speech waiting to be spoken: segments in order, taken a frame at a time.
+
+A *segment* is one utterance or one streamed run of audio. While it is open, running dry is an
+*underrun* (the voice is late: hold the pose), not silence (the voice has nothing to say). Pure: no
+clock, no tasks, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from core import F32, SAMPLE_RATE, SAMPLES_PER_FRAME, Busy
+
+FADE_SAMPLES: Final = SAMPLE_RATE * 60 // 1000
+"60 ms: an interrupt fades what plays, which is heard as stopping, not as a click."
+EDGE_SAMPLES: Final = SAMPLE_RATE * 4 // 1000
+"4 ms ramp where an underrun breaks or resumes the sound."
+
+
+@dataclass(slots=True, eq=False)
+class Segment:
+    """One run of speech. ``open`` until its source says that nothing follows."""
+
+    cause: str | None = None
+    live: bool = False
+    "A microphone: newest first, so a backlog is dropped instead of played late."
+    open: bool = True
+    started: bool = False
+    flowing: bool = False
+    "False before the first sample and after an underrun, until enough has gathered again."
+    chunks: deque[F32] = field(default_factory=deque)
+    length: int = 0
+    "Samples waiting."
+
+    def pop(self, count: int) -> F32:
+        """Take up to ``count`` samples."""
+        parts: list[F32] = []
+        while count > 0 and self.chunks:
+            head = self.chunks.popleft()
+            if len(head) > count:
+                self.chunks.appendleft(head[count:])
+                head = head[:count]
+            parts.append(head)
+            count -= len(head)
+        taken = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        self.length -= len(taken)
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What one video frame's worth of time says."""
+
+    samples: F32
+    "float32 ``[640]``, silence where there is nothing to say."
+    started: Segment | None = None
+    "The segment whose first sample is in here."
+    ended: Segment | None = None
+    "The segment whose last sample is in here."
+    underrun: bool = False
+    "An open segment ran dry."
+
+
+class SpeechQueue:
+    """Speech of one session, bounded in time."""
+
+    def __init__(self, *, limit: float, start_ms: int, live_backlog_ms: int) -> None:
+        """Args: limit in seconds of audio; start and backlog in ms (see RuntimeSettings)."""
+        self._limit = int(limit * SAMPLE_RATE)
+        self._threshold = max(SAMPLES_PER_FRAME, start_ms * SAMPLE_RATE // 1000)
+        self._backlog = live_backlog_ms * SAMPLE_RATE // 1000
+        self._segments: deque[Segment] = deque()
+        self._fade: F32 = np.zeros(0, np.float32)
+        self.dropped = 0
+        "Samples of live audio given up because they came too late."
+
+    @property
+    def waiting(self) -> int:
+        """Samples queued, over all segments."""
+        return sum(s.length for s in self._segments)
+
+    @property
+    def room(self) -> int:
+        """Samples that still fit."""
+        return max(0, self._limit - self.waiting)
+
+    @property
+    def active(self) -> bool:
+        """Whether anything plays or waits."""
+        return bool(self._segments) or len(self._fade) > 0
+
+    def open(self, cause: str | None = None, *, live: bool = False) -> Segment:
+        """Append a new segment."""
+        segment = Segment(cause=cause, live=live)
+        self._segments.append(segment)
+        return segment
+
+    def push(self, segment: Segment, samples: F32) -> None:
+        """Append float32 ``[N]`` to an open segment. Raises Busy when the queue is full."""
+        if segment not in self._segments:
+            return  # it was interrupted while its source still sent
+        if segment.live:
+            excess = segment.length + len(samples) - self._backlog
+            if excess > 0:
+                self.dropped += len(segment.pop(excess))
+        if len(samples) > self.room:
+            raise Busy(
+                f"More than {self._limit / SAMPLE_RATE:.0f} s of speech are waiting;"
+                " send audio no faster than it is spoken, or interrupt first.",
+                retry_after=1,
+            )
+        segment.chunks.append(samples)
+        segment.length += len(samples)
+
+    def close(self, segment: Segment) -> None:
+        """Say that nothing follows; what is queued still plays."""
+        segment.open = False
+
+    def interrupt(self) -> bool:
+        """Drop everything; a short fade of the current sound remains. True if any was dropped."""
+        had = bool(self._segments)
+        if had:
+            current = self._segments[0]
+            if current.flowing:
+                tail = current.pop(FADE_SAMPLES)
+                ramp = np.linspace(1, 0, len(tail), dtype=np.float32)
+                self._fade = tail * ramp * ramp
+            for segment in self._segments:
+                segment.open = False
+            self._segments.clear()
+        return had
+
+    def take(self) -> Speech:
+        """The next 640 samples. Call once per video frame of media time."""
+        if len(self._fade):
+            head, self._fade = self._fade[:SAMPLES_PER_FRAME], self._fade[SAMPLES_PER_FRAME:]
+            return Speech(_pad(head))
+        while self._segments:
+            segment = self._segments[0]
+            if segment.open and segment.length < (
+                SAMPLES_PER_FRAME if segment.flowing else self._threshold
+            ):
+                return self._run_dry(segment)
+            if not segment.open and segment.length == 0:
+                self._segments.popleft()
+                if segment.started:
+                    return Speech(_pad(segment.pop(0)), ended=segment)
+                continue
+            return self._play(segment)
+        return Speech(_pad(np.zeros(0, np.float32)))
+
+    def _play(self, segment: Segment) -> Speech:
+        samples = _pad(segment.pop(SAMPLES_PER_FRAME))
+        if not segment.flowing and segment.started:
+            samples[:EDGE_SAMPLES] *= np.linspace(0, 1, EDGE_SAMPLES, dtype=np.float32)
+        started = None if segment.started else segment
+        segment.started = segment.flowing = True
+        ended = None
+        if not segment.open and segment.length == 0:
+            self._segments.popleft()
+            ended = segment
+        return Speech(samples, started=started, ended=ended)
+
+    def _run_dry(self, segment: Segment) -> Speech:
+        if not segment.flowing:
+            return Speech(_pad(np.zeros(0, np.float32)), underrun=segment.started)
+        segment.flowing = False
+        tail = segment.pop(SAMPLES_PER_FRAME).copy()
+        edge = min(EDGE_SAMPLES, len(tail))
+        if edge:
+            tail[-edge:] *= np.linspace(1, 0, edge, dtype=np.float32)
+        return Speech(_pad(tail), underrun=True)
+
+
+def _pad(samples: F32) -> F32:
+    """A fresh ``[640]`` array that starts with ``samples``."""
+    padded = np.zeros(SAMPLES_PER_FRAME, np.float32)
+    padded[: len(samples)] = samples
+    return padded

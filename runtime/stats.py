@@ -1,0 +1,51 @@
+"""What a session measures about itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters since the session began, and a short memory for rates."""
+
+    frames: int = 0
+    "Frames delivered with a new picture."
+    held: int = 0
+    "Frames delivered with the last picture because rendering was late."
+    stalls: int = 0
+    "Times the session's clock had to be moved."
+    underruns: int = 0
+    "Frames that waited in the middle of speech for more of it."
+    render_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    "Time from plan to picture, per frame, ms."
+    late_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    "How late windows were planned, ms."
+    _since: float | None = None
+    _seen: int = 0
+
+    def delivered(self, fresh: bool) -> None:
+        """Count one frame."""
+        if fresh:
+            self.frames += 1
+        else:
+            self.held += 1
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """JSON-ready numbers; ``fps`` counts fresh pictures since the last snapshot."""
+        fps = 0.0
+        if self._since is not None and now > self._since:
+            fps = (self.frames - self._seen) / (now - self._since)
+        self._since, self._seen = now, self.frames
+        return {
+            "fps": round(fps, 1),
+            "render_ms": round(median(self.render_ms), 1) if self.render_ms else 0.0,
+            "late_ms": round(max(self.late_ms), 1) if self.late_ms else 0.0,
+            "frames": self.frames,
+            "held": self.held,
+            "stalls": self.stalls,
+            "underruns": self.underruns,
+        }

@@ -1,0 +1,146 @@
+"""Start here: settings → parts → serve.
+
+    python server.py [--host H] [--port P] [--config FILE]
+
+Settings come, in this order, from the command line, the environment (``SACCADE_PORT=9000``,
+``SACCADE_RUNTIME__MAX_SESSIONS=4``), the TOML file named by ``SACCADE_CONFIG`` (``saccade.toml``
+when it exists), and the defaults below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Literal
+
+import uvicorn
+from pydantic.dataclasses import dataclass
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from runtime.portraits import PortraitStore
+from stream.app import create_app
+from stream.logs import configure_logging
+from stream.settings import StreamSettings
+
+from core import Unavailable
+from engines.voice import Voice, open_voice
+from runtime.sessions import Sessions
+from runtime.settings import RuntimeSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    """Where `say` gets its voice."""
+
+    kind: Literal["auto", "none", "piper", "endpoint"] = "auto"
+    "auto takes the local voice when it is installed, and none otherwise."
+    url: str = ""
+    "Base of an OpenAI-compatible API, such as http://localhost:8000/v1."
+    model: str = "tts-1"
+    voice: str = "alloy"
+    api_key: str = field(default="", repr=False)
+
+
+class Settings(BaseSettings):
+    """All of Saccade's settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SACCADE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    host: str = "127.0.0.1"
+    "Address to listen on; 0.0.0.0 for all (browsers then want HTTPS for the microphone)."
+    port: int = 8080
+    data: Path = Path("var")
+    "Where enrolled portraits are kept."
+    max_portraits: int = 200
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_json: bool = False
+    voice: VoiceSettings = VoiceSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    stream: StreamSettings = StreamSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get("SACCADE_CONFIG", "saccade.toml")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+
+async def serve(settings: Settings) -> None:
+    """Build the parts, serve until stopped, and close everything on the way out."""
+    store = PortraitStore(settings.data / "portraits", limit=settings.max_portraits)
+    voice = await asyncio.to_thread(open_configured_voice, settings.voice)
+    async with Sessions(store, voice, settings.runtime) as sessions:
+        app = create_app(sessions, settings.stream)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=3,
+        )
+        log.info("Saccade listens on http://%s:%d", settings.host, settings.port)
+        await uvicorn.Server(config).serve()
+    if voice is not None:
+        await voice.close()
+
+
+def open_configured_voice(settings: VoiceSettings) -> Voice | None:
+    """The chosen voice; with ``auto``, None when no local voice is installed."""
+    if settings.kind == "none":
+        return None
+    try:
+        return open_voice(
+            settings.kind,
+            url=settings.url,
+            model=settings.model,
+            voice=settings.voice,
+            api_key=settings.api_key,
+        )
+    except Unavailable as error:
+        if settings.kind != "auto":
+            raise
+        log.warning("`say` is off: %s", error)
+        return None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `saccade` command."""
+    parser = argparse.ArgumentParser(prog="saccade", description="Streaming avatar server")
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port to listen on")
+    parser.add_argument("--config", help="TOML file with settings")
+    given = parser.parse_args(arguments)
+    if given.config:
+        os.environ["SACCADE_CONFIG"] = given.config
+    chosen = {k: v for k, v in vars(given).items() if v is not None and k != "config"}
+    settings = Settings(**chosen)
+    configure_logging(settings.log_level, as_json=settings.log_json)
+    try:
+        asyncio.run(serve(settings))
+    except KeyboardInterrupt:
+        log.info("stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Shared fixtures: a real enrolled portrait, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openpeople
+import pytest
+from engines.enrol import enrol
+
+from core import Portrait
+
+PEOPLE = Path(openpeople.__file__).parent / "data" / "curated"
+
+
+def studio_portrait(person: str = "P001") -> bytes:
+    """The JPEG of one of the ten synthetic people, P001 … P010."""
+    return (PEOPLE / person / "assets" / "studio_portrait.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Portrait:
+    """P001, enrolled."""
+    return enrol(studio_portrait(), "P001")

@@ -1,0 +1,127 @@
+// A minimal viewer for tests and benchmarks, independent of the page: POST session, WHEP, socket.
+// Times are performance.now() milliseconds.
+window.openViewer = async ({ portrait, codec } = {}) => {
+  const post = await fetch("/v1/sessions", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(portrait ? { portrait } : {}),
+  });
+  if (post.status !== 201) throw new Error(`session: ${post.status} ${await post.text()}`);
+  const session = await post.json();
+  const auth = { Authorization: `Bearer ${session.token}` };
+
+  const events = [];
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(
+    `${scheme}://${location.host}${session.control}?token=${session.token}`,
+  );
+  socket.onmessage = (m) => {
+    events.push({ at: performance.now(), ...JSON.parse(m.data) });
+    if (events.length > 5000) events.shift();
+  };
+  await new Promise((done, failed) => { socket.onopen = done; socket.onerror = failed; });
+
+  const pc = new RTCPeerConnection();
+  const video = document.createElement("video");
+  video.muted = true;
+  video.autoplay = true;
+  video.playsInline = true;
+  document.body.append(video);
+  const stream = new MediaStream();
+  video.srcObject = stream;
+  pc.ontrack = (e) => stream.addTrack(e.track);
+  const line = pc.addTransceiver("video", { direction: "recvonly" });
+  pc.addTransceiver("audio", { direction: "recvonly" });
+  if (codec) {
+    const all = RTCRtpReceiver.getCapabilities("video").codecs;
+    const wanted = all.filter((c) => c.mimeType.toLowerCase() === `video/${codec}`);
+    line.setCodecPreferences(wanted);
+  }
+  await pc.setLocalDescription();
+  const answer = await fetch(session.whep, {
+    method: "POST",
+    headers: { "Content-Type": "application/sdp", ...auth },
+    body: pc.localDescription.sdp,
+  });
+  if (answer.status !== 201) throw new Error(`whep: ${answer.status} ${await answer.text()}`);
+  const resource = new URL(answer.headers.get("Location"), location.href).href;
+  const sdp = await answer.text();
+  const answered = performance.now();
+  const viewer = { session, auth, socket, events, pc, video, resource, answered, frames: [] };
+
+  // Every presented frame: when, and how bright and how changed the mouth region is.
+  const canvas = new OffscreenCanvas(96, 96);
+  const ink = canvas.getContext("2d", { willReadFrequently: true });
+  let last = null;
+  const each = (now, meta) => {
+    const frame = { at: meta.expectedDisplayTime, seen: performance.now(), mouth: 0, all: 0 };
+    if (viewer.look) {
+      const { x, y, w, h } = viewer.look; // fractions of the picture
+      const [vw, vh] = [video.videoWidth, video.videoHeight];
+      ink.drawImage(video, x * vw, y * vh, w * vw, h * vh, 0, 0, 96, 96);
+      const data = ink.getImageData(0, 0, 96, 96).data;
+      let change = 0;
+      if (last) for (let i = 1; i < data.length; i += 4) change += Math.abs(data[i] - last[i]);
+      frame.mouth = (change / (data.length / 4));
+      last = data;
+    }
+    if (viewer.frames.length === 0) viewer.firstFrameMs = performance.now() - answered;
+    viewer.frames.push(frame);
+    if (viewer.frames.length > 20000) viewer.frames.shift();
+    if (!viewer.closed) video.requestVideoFrameCallback(each);
+  };
+  video.requestVideoFrameCallback(each);
+  await pc.setRemoteDescription({ type: "answer", sdp });
+
+  viewer.send = (message) => socket.send(JSON.stringify(message));
+  viewer.stats = async () => {
+    const found = {};
+    for (const s of (await pc.getStats()).values()) {
+      if (s.type === "inbound-rtp") found[s.kind] = s;
+      if (s.type === "codec") found[s.mimeType] = true;
+    }
+    return found;
+  };
+  viewer.close = async () => {
+    viewer.closed = true;
+    socket.close();
+    const gone = await fetch(resource, { method: "DELETE", headers: auth });
+    pc.close();
+    await fetch(`/v1/sessions/${session.id}`, { method: "DELETE", headers: auth });
+    video.remove();
+    return gone.status;
+  };
+  return viewer;
+};
+
+// Vowel-like sound: a 130 Hz pulse train through three resonances, float32 at 16 kHz.
+window.vowel = (seconds, level = 0.25) => {
+  const n = Math.round(seconds * 16000);
+  const out = new Float32Array(n);
+  for (let i = 0; i < n; i++) {
+    const t = i / 16000;
+    let s = 0;
+    for (let k = 1; k <= 24; k++) {
+      const f = 130 * k;
+      const gain = [[700, 90], [1200, 110], [2600, 160]]
+        .map(([c, b]) => 1 / (1 + ((f - c) / b) ** 2)).reduce((a, b) => a + b, 0);
+      s += gain * Math.sin(2 * Math.PI * f * t);
+    }
+    out[i] = Math.max(-1, Math.min(1, level * s));
+  }
+  return out;
+};
+
+// Streams float32 16 kHz sound to the control socket in real time, 20 ms at a time.
+window.speak = async (viewer, sound) => {
+  const pcm = new Int16Array(sound.length);
+  for (let i = 0; i < sound.length; i++) pcm[i] = Math.round(sound[i] * 32767);
+  const began = performance.now();
+  for (let at = 0; at < pcm.length; at += 320) {
+    viewer.socket.send(pcm.slice(at, at + 320).buffer);
+    const wait = began + (at + 320) / 16 - performance.now();
+    if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+  }
+  viewer.send({ id: "end", type: "audio_end" });
+  return began;
+};

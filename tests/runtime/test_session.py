@@ -1,0 +1,259 @@
+"""Session: media time, speech, behaviour and events, driven step by step with our own clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import numpy as np
+import pytest
+
+from core import (
+    F32,
+    FPS,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    U8,
+    Busy,
+    InvalidInput,
+    Portrait,
+    Unavailable,
+)
+from runtime.events import Event, EventFeed
+from runtime.session import REST_FRAMES, Session
+from runtime.settings import RuntimeSettings
+from runtime.window import Window
+
+
+class Flat:
+    """Renders nothing but a grey whose brightness is the frame number."""
+
+    window_frames = 1
+
+    def render(self, window: Window) -> list[U8]:
+        return [np.full((8, 8, 3), (window.start + i) % 256, np.uint8) for i in range(len(window))]
+
+
+class ToneVoice:
+    """Speaks each text as half a second of a vowel; ``broken`` raises as a dead endpoint does."""
+
+    name = "tone"
+
+    def __init__(self, broken: bool = False) -> None:
+        self.broken = broken
+        self.released = 0
+
+    async def synthesise(self, text: str) -> AsyncGenerator[F32, None]:
+        try:
+            if self.broken:
+                raise Unavailable("the endpoint is down")
+            for _ in range(5):
+                await asyncio.sleep(0)
+                yield vowel(0.1)
+        finally:
+            self.released += 1
+
+    async def close(self) -> None:
+        pass
+
+
+def vowel(seconds: float) -> F32:
+    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    wave = sum(np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 12))
+    return np.asarray(0.2 * wave, np.float32)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make(portrait: Portrait, voice: ToneVoice | None = None, **settings: float) -> Session:
+    clock = Clock()
+    return Session(
+        "test",
+        portrait,
+        Flat(),
+        RuntimeSettings(**settings),  # type: ignore[arg-type]
+        voice=voice,
+        now=clock(),
+        clock=clock,
+        seed=1,
+    )
+
+
+def run(session: Session, frames: int) -> list[Window]:
+    windows = []
+    for _ in range(frames):
+        window = session.plan()
+        session.deliver(window, session.renderer.render(window))
+        windows.append(window)
+    return windows
+
+
+async def drain(feed: EventFeed) -> list[Event]:
+    found: list[Event] = []
+    try:
+        async with asyncio.timeout(0.05):
+            async for event in feed:
+                found.append(event)
+    except TimeoutError:
+        pass
+    return found
+
+
+def test_windows_touch_and_carry_their_own_audio(portrait: Portrait) -> None:
+    windows = run(make(portrait), 10)
+    assert [w.start for w in windows] == list(range(10))
+    assert all(a.audio.end == b.audio.pts for a, b in zip(windows, windows[1:], strict=False))
+
+
+def test_silence_keeps_the_mouth_closed_and_the_rest_alive(portrait: Portrait) -> None:
+    windows = run(make(portrait), 5 * FPS)
+    assert not np.concatenate([w.mouth.values for w in windows]).any()
+    controls = np.concatenate([w.controls.values for w in windows])
+    assert (np.ptp(controls, axis=0) > 0).sum() >= 5
+    points = np.concatenate([w.keypoints.points for w in windows])
+    assert np.abs(np.diff(points, axis=0)).max(axis=(1, 2)).min() > 0  # no two frames alike
+
+
+async def test_viewers_get_frame_and_audio_of_the_same_moment(portrait: Portrait) -> None:
+    session = make(portrait)
+    async with session.watch() as feed:
+        run(session, 3)
+        for _ in range(3):
+            video, audio = await feed.video(), await feed.audio()
+            assert video.pts == audio.pts
+            assert len(audio.samples) == SAMPLES_PER_FRAME
+
+
+async def test_streamed_speech_moves_the_mouth_and_tells_when(portrait: Portrait) -> None:
+    session = make(portrait)
+    async with session.subscribe() as events:
+        run(session, 10)
+        session.push_audio(vowel(0.5), "m1")
+        session.end_audio()
+        windows = run(session, 25)
+        opened = [w.start for w in windows if w.mouth.values[0, 0] > 0.05]
+        assert opened and opened[0] - 10 <= 2
+        assert not windows[-1].mouth.values.any()
+        told = await drain(events)
+    phases = [(e.data["phase"], e.cause) for e in told if e.type == "speech"]
+    assert phases == [("started", "m1"), ("ended", "m1")]
+    states = [e.data["state"] for e in told if e.type == "state"]
+    assert states == ["speaking", "listening"]
+    assert [e.type for e in told].index("speech") < len(told)
+
+
+def test_listening_becomes_idle_after_a_while(portrait: Portrait) -> None:
+    session = make(portrait)
+    session.push_audio(vowel(0.2))
+    session.end_audio()
+    run(session, 10)
+    assert session.state == "listening"
+    run(session, REST_FRAMES + 2)
+    assert session.state == "idle"
+
+
+async def test_say_speaks_in_order_and_ends_once(portrait: Portrait) -> None:
+    voice = ToneVoice()
+    session = make(portrait, voice)
+    async with session.subscribe() as events:
+        session.say("one", "a")
+        session.say("two", "b")
+        assert session.state == "thinking"
+        for _ in range(50):
+            await asyncio.sleep(0)
+            run(session, 1)
+        told = await drain(events)
+    spoken = [(e.data["phase"], e.cause) for e in told if e.type == "speech"]
+    assert spoken == [("started", "a"), ("ended", "a"), ("started", "b"), ("ended", "b")]
+    assert [e.data["state"] for e in told if e.type == "state"] == [
+        "thinking", "speaking", "listening",
+    ]  # fmt: skip
+    assert voice.released == 2
+    await session.close()
+
+
+async def test_interrupt_silences_within_60_ms_and_frees_the_voice(portrait: Portrait) -> None:
+    voice = ToneVoice()
+    session = make(portrait, voice)
+    session.say("something long", "a")
+    for _ in range(8):
+        await asyncio.sleep(0)
+    run(session, 4)
+    assert session.state == "speaking"
+    async with session.subscribe() as events:
+        session.interrupt("x")
+        windows = run(session, 12)
+        told = await drain(events)
+    audio = np.concatenate([w.audio.samples for w in windows])
+    assert not audio[SAMPLE_RATE * 60 // 1000 :].any()
+    assert not windows[-1].mouth.values.any()
+    assert session.state == "listening"
+    assert "interrupted" in [e.type for e in told]
+    await session.close()
+    assert voice.released == 1
+
+
+async def test_a_broken_voice_is_told_and_harms_nothing(portrait: Portrait) -> None:
+    session = make(portrait, ToneVoice(broken=True))
+    async with session.subscribe() as events:
+        session.say("hello", "a")
+        await asyncio.sleep(0.01)
+        run(session, 3)
+        told = await drain(events)
+    errors = [e for e in told if e.type == "error"]
+    assert [e.cause for e in errors] == ["a"]
+    assert "endpoint" in errors[0].data["detail"]
+    assert session.state == "listening"
+    await session.close()
+
+
+def test_bad_commands_change_nothing(portrait: Portrait) -> None:
+    session = make(portrait, max_speech=1.0)
+    before = session.info()
+    with pytest.raises(Unavailable):
+        session.say("no voice here")
+    with pytest.raises(InvalidInput):
+        session.behave(label="flabbergasted")
+    with pytest.raises(InvalidInput):
+        session.behave(instruction="look " * 500)
+    with pytest.raises(InvalidInput):
+        session.attend("dancing")
+    assert session.info() == before
+    session.push_audio(np.zeros(SAMPLE_RATE, np.float32))
+    with pytest.raises(Busy):
+        session.push_audio(np.zeros(1, np.float32))
+
+
+async def test_microphone_speech_follows_its_voice(portrait: Portrait) -> None:
+    session = make(portrait)
+    async with session.subscribe() as events:
+        quiet = np.zeros(8000, np.float32)
+        sound = np.concatenate([quiet, vowel(0.6), quiet, quiet, quiet])
+        for at in range(0, len(sound), SAMPLES_PER_FRAME):
+            session.push_audio(sound[at : at + SAMPLES_PER_FRAME], live=True)
+            run(session, 1)
+        told = await drain(events)
+    phases = [(e.data["phase"], e.pts // SAMPLES_PER_FRAME) for e in told if e.type == "speech"]
+    assert [p for p, _ in phases] == ["started", "ended"]
+    assert 12 <= phases[0][1] <= 18
+    assert session.state == "listening"
+
+
+def test_expiry_counts_from_the_last_touch(portrait: Portrait) -> None:
+    session = make(portrait, idle_timeout=60.0)
+    assert session.expires_in(130.0) == 30.0
+    assert session.expires_in(500.0) == 0.0
+
+
+async def test_closing_twice_is_fine_and_ends_all_feeds(portrait: Portrait) -> None:
+    session = make(portrait)
+    async with session.subscribe() as events:
+        await session.close()
+        await session.close()
+        assert [e.type for e in await drain(events)] == ["state"]
+    assert session.state == "closed"

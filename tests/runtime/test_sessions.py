@@ -1,0 +1,149 @@
+"""Sessions and scheduler in real time: paced, fair, bounded, and gone when closed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+from runtime.portraits import PortraitStore
+
+from core import SAMPLES_PER_FRAME, U8, Busy, NotFound
+from runtime.media import FeedClosed
+from runtime.session import Session
+from runtime.sessions import Sessions
+from runtime.settings import RuntimeSettings
+from runtime.window import Window
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> PortraitStore:
+    return PortraitStore(tmp_path_factory.mktemp("portraits"), limit=10)
+
+
+@pytest.fixture
+async def sessions(store: PortraitStore) -> AsyncIterator[Sessions]:
+    async with Sessions(store, None, RuntimeSettings(size=256)) as made:
+        yield made
+
+
+async def frames(session: Session, count: int) -> list[float]:
+    """Arrival times of ``count`` frames."""
+    at = []
+    async with session.watch() as feed:
+        for _ in range(count):
+            await feed.video()
+            at.append(time.monotonic())
+    return at
+
+
+async def test_two_real_sessions_run_in_real_time(sessions: Sessions) -> None:
+    pair = [await sessions.create(seed=i) for i in range(2)]
+    for session in pair:
+        await frames(session, 5)
+    before = [s.pts for s in pair]
+    began = time.monotonic()
+    await asyncio.gather(*(frames(s, 50) for s in pair))
+    took = time.monotonic() - began
+    assert took == pytest.approx(2.0, abs=0.4)
+    for session, start in zip(pair, before, strict=True):
+        assert (session.pts - start) / 16_000 == pytest.approx(took, abs=0.25)
+
+
+async def test_places_are_counted_while_they_are_being_made(sessions: Sessions) -> None:
+    results = await asyncio.gather(*(sessions.create() for _ in range(4)), return_exceptions=True)
+    assert sum(isinstance(r, Session) for r in results) == 2
+    refused = [r for r in results if isinstance(r, Busy)]
+    assert len(refused) == 2 and refused[0].facts["retry_after"] > 0
+
+
+async def test_an_unknown_portrait_takes_no_place(sessions: Sessions) -> None:
+    with pytest.raises(NotFound):
+        await sessions.create(portrait="0" * 16)
+    assert len([await sessions.create() for _ in range(2)]) == 2
+
+
+async def test_closing_ends_the_feeds_and_forgets_the_session(sessions: Sessions) -> None:
+    session = await sessions.create()
+    async with session.watch() as feed:
+        await feed.video()
+        await sessions.close(session.id)
+        with pytest.raises(FeedClosed):
+            while True:
+                await feed.video()
+    with pytest.raises(NotFound):
+        sessions.get(session.id)
+
+
+class Broken:
+    window_frames = 1
+
+    def render(self, window: Window) -> list[U8]:
+        raise ZeroDivisionError("a renderer with a bug")
+
+
+class Slow:
+    """Stalls once for 800 ms, then is fast again."""
+
+    window_frames = 1
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def render(self, window: Window) -> list[U8]:
+        self.calls += 1
+        if self.calls == 10:
+            time.sleep(0.8)
+        return [np.zeros((8, 8, 3), np.uint8)]
+
+
+async def test_one_session_s_failure_touches_no_other(sessions: Sessions) -> None:
+    good, bad = await sessions.create(), await sessions.create()
+    bad.renderer = Broken()
+    async with bad.watch() as feed:
+        with pytest.raises(FeedClosed):
+            await feed.video()
+    await frames(good, 10)
+    assert [s.id for s in sessions.list()] == [good.id]
+
+
+async def test_after_a_stall_there_is_no_burst_and_audio_goes_on(sessions: Sessions) -> None:
+    session = await sessions.create()
+    session.renderer = Slow()
+    arrived: list[tuple[float, int]] = []
+    async with session.watch() as feed:
+        while len(arrived) < 40:
+            chunk = await feed.audio()
+            arrived.append((time.monotonic(), chunk.pts))
+    pts = [p for _, p in arrived]
+    assert all(b - a == SAMPLES_PER_FRAME for a, b in zip(pts, pts[1:], strict=False))
+    at = np.array([t for t, _ in arrived])
+    stall = int(np.argmax(np.diff(at)))
+    assert np.diff(at)[stall] > 0.6
+    after = at[stall + 1 :] - at[stall + 1]
+    for window in range(1, 20):  # never more than two frames beyond real time
+        assert (after < window * 0.04).sum() <= window + 3
+    assert session.stats.stalls == 1
+
+
+async def test_sessions_without_viewers_expire(store: PortraitStore) -> None:
+    settings = RuntimeSettings(size=256, idle_timeout=1.0, warn_before=0.9)
+    async with Sessions(store, None, settings) as sessions:
+        session = await sessions.create()
+        async with session.subscribe() as events:
+            kinds = [event.type async for event in events]
+        assert "expiring" in kinds
+        assert not sessions.list()
+
+
+async def test_many_sessions_leave_nothing_behind(sessions: Sessions) -> None:
+    before = len(asyncio.all_tasks())
+    for _ in range(25):
+        session = await sessions.create()
+        async with session.watch() as feed:
+            await feed.audio()
+        await sessions.close(session.id)
+    await asyncio.sleep(0.1)
+    assert len(asyncio.all_tasks()) <= before + 1
