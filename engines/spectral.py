@@ -17,7 +17,8 @@ HOP: Final = SAMPLE_RATE // 100
 HOPS_PER_FRAME: Final = SAMPLES_PER_FRAME // HOP
 WINDOW: Final = 400
 "25 ms."
-_FFT: Final = 1024
+_FFT: Final = 640
+"The window and 15 ms of zeros, so that the autocorrelation does not wrap into its lags."
 _SILENCE: Final = 1e-12
 "-120 dBFS: what a logarithm is kept from falling below."
 
@@ -40,6 +41,14 @@ class Spectrum:
     "Centre of power above 1.5 kHz, Hz: s lies high, sh lower."
     voicing: F32
     "Height of the autocorrelation peak between 80 and 400 Hz, 0 to 1."
+
+    def rows(self) -> list[list[float]]:
+        """The fields of each hop in the order above."""
+        columns = (
+            self.level, self.hiss, self.tilt, self.first, self.second, self.edge, self.voicing,
+        )  # fmt: skip
+        rows: list[list[float]] = np.stack(columns, axis=1).tolist()
+        return rows
 
 
 def _band(low: float, high: float) -> slice:

@@ -100,14 +100,22 @@ class Glide:
         speed = self._velocity * self._brake
         curve = self._acceleration * self._brake**2
         # remainder = speed (b - 6b^3 + 8b^4 - 3b^5) + curve/2 (b^2 - 3b^3 + 3b^4 - b^5)
-        velocity = velocity + (
-            speed * (1 + b * b * (-18 + b * (32 - 15 * b)))
-            + curve * 0.5 * b * (2 + b * (-9 + b * (12 - 5 * b)))
-        ) / self._brake
-        acceleration = acceleration + (
-            speed * b * (-36 + b * (96 - 60 * b))
-            + curve * 0.5 * (2 + b * (-18 + b * (36 - 20 * b)))
-        ) / self._brake**2
+        velocity = (
+            velocity
+            + (
+                speed * (1 + b * b * (-18 + b * (32 - 15 * b)))
+                + curve * 0.5 * b * (2 + b * (-9 + b * (12 - 5 * b)))
+            )
+            / self._brake
+        )
+        acceleration = (
+            acceleration
+            + (
+                speed * b * (-36 + b * (96 - 60 * b))
+                + curve * 0.5 * (2 + b * (-18 + b * (36 - 20 * b)))
+            )
+            / self._brake**2
+        )
         return self.value(t), velocity, acceleration
 
 
@@ -121,6 +129,8 @@ class Pulse:
     fall: float
     amounts: tuple[tuple[int, float], ...]
     "(channel, height) pairs."
+    kind: str = ""
+    "What to call it in an announcement."
 
     @property
     def peak(self) -> float:

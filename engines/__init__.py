@@ -1,0 +1,1 @@
+"""What executes: face mesh, puppet, sound features, voices."""

@@ -1,0 +1,216 @@
+"""How a hop of sound would look on lips: the targets a mouth moves towards.
+
+All rules are smooth (no thresholds that flip a shape), relative to the speaker (loudness and the
+reach of the formants are learnt while listening) and look back at most a quarter of a second.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core import MOUTH, MOUTH_CHANNELS
+
+HOP_SECONDS: Final = 0.01
+GATE_DBFS: Final = -46.0
+"What is quieter never moves the mouth: room tone, microphone noise, line hum."
+SILENT_DBFS: Final = -120.0
+HANG_HOPS: Final = 24
+"A voice counts as speaking until this long after its last voiced hop: a stop's gap and more."
+
+
+def ramp(low: float, high: float, x: float) -> float:
+    """0 at ``low``, 1 at ``high`` (either order), smooth between (Hermite) and flat outside."""
+    t = min(max((x - low) / (high - low), 0.0), 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+class _Levels:
+    """Levels that move slowly: what is background here, and how loud this voice is."""
+
+    __slots__ = ("_mean", "_variance", "floor", "loud")
+
+    def __init__(self) -> None:
+        self.floor = -75.0
+        "Background, dBFS: follows every dip at once, rises slowly, faster under a steady sound."
+        self.loud = -22.0
+        "The loud vowels of this voice, dBFS."
+        self._mean = SILENT_DBFS
+        self._variance = 0.0
+
+    def hear(self, level: float, voicing: float) -> float:
+        """Take in one hop; returns how surely it is more than background, 0 to 1."""
+        deviation = level - self._mean
+        self._mean += 0.06 * deviation
+        self._variance += 0.06 * (deviation * deviation - self._variance)
+        steady = self._variance < 2.5
+        if level < self.floor:
+            self.floor += 0.4 * (level - self.floor)
+        else:
+            rate = (30.0 if voicing < 0.6 else 5.0) if steady else 1.5  # dB/s
+            self.floor = min(self.floor + rate * HOP_SECONDS, level)
+        self.floor = max(self.floor, -90.0)
+        threshold = max(GATE_DBFS, self.floor + 7.0)
+        active = ramp(threshold, threshold + 6.0, level)
+        if active > 0.0 and voicing > 0.5:
+            if level > self.loud:
+                self.loud += 0.06 * (level - self.loud)
+            else:
+                self.loud -= 1.5 * HOP_SECONDS * active
+            self.loud = min(max(self.loud, -36.0), -6.0)
+        return active
+
+
+class _Reach:
+    """The 10th and 90th percentile of a feature in this voice, learnt within bounds.
+
+    Source of the update: Robbins & Monro, "A stochastic approximation method", 1951.
+    """
+
+    __slots__ = ("_high_bounds", "_low_bounds", "_step", "high", "low")
+
+    def __init__(self, low: tuple[float, float, float], high: tuple[float, float, float]) -> None:
+        """Each percentile as (least, at first, greatest)."""
+        self._low_bounds, self._high_bounds = low[::2], high[::2]
+        self.low, self.high = low[1], high[1]
+        self._step = 0.08 * (self.high - self.low)
+
+    def hear(self, value: float, weight: float) -> None:
+        step = self._step * weight
+        low = self.low + step * (0.1 - (value < self.low))
+        high = self.high + step * (0.9 - (value < self.high))
+        self.low = min(max(low, self._low_bounds[0]), self._low_bounds[1])
+        self.high = min(max(high, self._high_bounds[0]), self._high_bounds[1])
+
+    def place(self, value: float) -> float:
+        """0 at the low percentile, 1 at the high one, not bounded."""
+        return (value - self.low) / (self.high - self.low)
+
+
+class Articulator:
+    """Hop after hop of `engines.spectral.Spectrum` → targets. One instance a voice."""
+
+    def __init__(self) -> None:
+        self._levels = _Levels()
+        # Hz and dB; bounds from the spread between speakers of several languages.
+        self._first = _Reach((330.0, 385.0, 450.0), (560.0, 640.0, 740.0))
+        self._second = _Reach((1060.0, 1170.0, 1340.0), (1700.0, 1950.0, 2150.0))
+        self._tilt = _Reach((-28.0, -19.0, -13.0), (-5.0, 3.0, 12.0))
+        self._peak = SILENT_DBFS
+        self._since_voice = 1.0
+        self._voiced_run = 0
+        self._hang = 0
+        self._colour = self._colour_before = 0.5
+        self._dark, self._dull = -5.0, -20.0
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a voice is heard, or was within `HANG_HOPS`."""
+        return self._hang > 0
+
+    def target(
+        self,
+        level: float,
+        hiss: float,
+        tilt: float,
+        first: float,
+        second: float,
+        edge: float,
+        voicing: float,
+    ) -> list[float]:
+        """The mouth this hop asks for, 9 channels in [0, 1]; fields as in `Spectrum`."""
+        levels = self._levels
+        active = levels.hear(max(level, hiss), voicing)
+        loud = min(max((level - levels.loud + 26.0) / 26.0, 0.0), 1.1)
+        fricative = active * ramp(-4.0, 4.0, hiss - level + 6.0 * (1.0 - voicing))
+        voiced = active * (1.0 - fricative)
+        self._follow_voice(voiced * loud, voicing, tilt, first, second)
+        labial = self._labial(level, hiss, tilt, second)
+
+        drive = voiced * loud**1.3
+        opening = self._first.place(first)
+        openness = ramp(0.0, 1.0, opening)
+        colour = self._second.place(second)
+        front = ramp(0.45, 1.0, colour)
+        rounded = ramp(0.35, 0.0, colour) * (1.0 - 0.6 * openness)
+        murmur = self._murmur(tilt, colour, opening) * ramp(0.15, 0.4, loud) * voiced
+        gap = self._gap(level) * (1.0 - fricative)
+        breath = self._weak_noise(level, hiss, edge) * (1.0 - active)
+        closure = gap * (1.0 - breath)
+        shut = max(murmur, closure * (0.4 + 0.6 * labial))
+        sharp = fricative * ramp(2_900.0, 3_900.0, edge)
+        hushed = fricative - sharp
+        talking = ramp(0.20, 0.08, self._since_voice)
+
+        target = [0.0] * len(MOUTH_CHANNELS)
+        jaw = (0.10 + 0.46 * openness) * drive
+        target[_JAW] = (jaw + 0.05 * talking) * (1.0 - 0.9 * shut) + 0.04 * fricative
+        target[_WIDE] = 0.45 * drive * front + 0.3 * sharp
+        target[_PUCKER] = 0.6 * drive * rounded + 0.4 * hushed
+        target[_PRESS] = max(closure * (0.15 + 0.8 * labial), 0.65 * murmur)
+        target[_UPPER] = 0.10 * drive * openness + 0.12 * fricative
+        target[_LOWER] = 0.15 * drive * (1.0 - rounded) + 0.3 * fricative
+        target[_TUCK] = 0.7 * breath
+        return target
+
+    def _follow_voice(
+        self, strength: float, voicing: float, tilt: float, first: float, second: float
+    ) -> None:
+        """Learn this voice, and how long ago it was heard."""
+        heard = strength > 0.15 and voicing > 0.4
+        self._since_voice = 0.0 if heard else min(self._since_voice + HOP_SECONDS, 1.0)
+        self._voiced_run = min(self._voiced_run + 1, 100) if heard else 0
+        if self._voiced_run >= 3:
+            self._hang = HANG_HOPS
+        elif self._hang:
+            self._hang -= 1
+        if not heard:
+            return
+        self._first.hear(first, strength)
+        self._second.hear(second, strength)
+        self._tilt.hear(tilt, strength)
+
+    def _labial(self, level: float, hiss: float, tilt: float, second: float) -> float:
+        """How much the last of the voice sounded like lips closing, rather than tongue, 0 to 1.
+
+        Closing lips lower F2 and darken the voice; a closing tongue raises F2 and keeps more of
+        the high band (Stevens, "Acoustic Phonetics", MIT Press 1998, chapter 7). While the gap
+        is silent the last answer stands.
+        """
+        if level > max(self._levels.floor + 8.0, self._peak - 26.0):
+            colour = self._second.place(second)
+            self._colour += 0.4 * (colour - self._colour)
+            self._colour_before += 0.12 * (colour - self._colour_before)
+            self._dark += 0.4 * (tilt - self._dark)
+            self._dull += 0.4 * (max(hiss, -75.0) - max(level, -75.0) - self._dull)
+        evidence = (
+            0.35 * ramp(0.1, -0.2, self._colour - self._colour_before)
+            + 0.25 * ramp(0.7, 0.25, self._colour)
+            + 0.25 * ramp(-2.0, -16.0, self._dark)
+            + 0.15 * ramp(-20.0, -36.0, self._dull)
+        )
+        return ramp(0.25, 0.65, evidence)
+
+    def _murmur(self, tilt: float, colour: float, opening: float) -> float:
+        """How much this sounds through the nose with the mouth shut (m; n and ng alike).
+
+        A murmur has its energy below 500 Hz, no open vowel's F1, and neither the high F2 of
+        i nor the low one of u.
+        """
+        dark = ramp(self._tilt.low + 5.0, self._tilt.low - 2.0, tilt)
+        middle = ramp(0.15, 0.4, colour) * ramp(1.1, 0.7, colour)
+        return dark * middle * ramp(0.35, 0.05, opening)
+
+    def _gap(self, level: float) -> float:
+        """How much this is the gap of a stop: a sharp fall right after voice."""
+        self._peak = max(level, self._peak - 80.0 * HOP_SECONDS)
+        return ramp(9.0, 18.0, self._peak - level) * ramp(0.20, 0.10, self._since_voice)
+
+    def _weak_noise(self, level: float, hiss: float, edge: float) -> float:
+        """How much this is an f: weak broad noise within speech, above the background."""
+        above = ramp(8.0, 14.0, max(level, hiss) - self._levels.floor)
+        broad = ramp(-14.0, -6.0, hiss - level) * ramp(2_800.0, 3_400.0, edge)
+        return above * broad * ramp(0.16, 0.10, self._since_voice)
+
+
+_JAW, _WIDE, _PUCKER, _PRESS = (MOUTH[n] for n in ("jaw", "wide", "pucker", "press"))
+_UPPER, _LOWER, _TUCK = (MOUTH[n] for n in ("upper_lip", "lower_lip", "tuck"))

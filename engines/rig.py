@@ -1,0 +1,248 @@
+"""A portrait made ready for the puppet: everything that does not change from frame to frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from core import F32, I32, U8, Portrait
+from engines.eyeball import EyeLayer, build_eye
+from engines.head import build_head
+from engines.mouth_interior import MouthLayer, build_mouth
+from face import FIELDS, LIP_CORNERS, LIP_LOWER_INNER, LIP_UPPER_INNER, FaceModel, Slit
+
+NODES = 257
+"Nodes per side of the expression grid: one in two pixels at 512."
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+SKIN, EYE_LEFT, EYE_RIGHT, MOUTH_ZONE = 1, 2, 3, 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fields:
+    """Displacement fields on the grid, each cut to where it is not zero."""
+
+    boxes: I32
+    "int32 ``[K, 6]``: y0, y1, x0, x1 (nodes), offset into ``data``, 1 where the sides differ."
+    data: F32
+    "Flat: per field ``[y1 - y0, x1 - x0, 2]`` pixels; the lower side after the upper."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rig:
+    """A portrait ready to render at one size. Immutable, shared by all its puppets."""
+
+    size: int
+    face: FaceModel
+    "In pixels of this size."
+    crop: U8
+    "uint8 ``[size, size, 3]`` RGB."
+    double: U8
+    "uint8 ``[2 size, 2 size, 3]``: the crop at twice the size; even samples are its own."
+    fields: Fields
+    zones: npt.NDArray[np.uint8]
+    "uint8 ``[NODES, NODES]``: 0 never moves, 1 skin, 2 left eye, 3 right eye, 4 mouth."
+    eyes: tuple[EyeLayer, EyeLayer]
+    mouth: MouthLayer
+    slits: F32
+    "float32 ``[3, 13]``: left eye, right eye, mouth, as `engines.warp` reads them."
+    depth: F32
+    weight: F32
+    closed: bool
+    "Whether the lips meet in the portrait."
+
+    @property
+    def step(self) -> float:
+        """Pixels between nodes of the expression grid."""
+        return self.size / (NODES - 1)
+
+
+def build_rig(portrait: Portrait, size: int = 512) -> Rig:
+    """Prepare a portrait; takes a fraction of a second.
+
+    Args:
+        portrait: The portrait.
+        size: side of the rendered frames, pixels; 128 to 1024.
+
+    Raises:
+        ValueError: for another size.
+    """
+    if not 128 <= size <= 1024:
+        raise ValueError(f"size: expected 128 to 1024, got {size}")
+    scale = size / portrait.size
+    crop = np.array(portrait.crop)
+    if scale != 1:
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        crop = cv2.resize(crop, (size, size), interpolation=how)
+    # Pixel centres are integers, so scaling goes about -0.5 (cv2.resize's convention).
+    mesh = np.array(portrait.mesh)
+    mesh[:, :2] = (mesh[:, :2] + 0.5) * scale - 0.5
+    mesh[:, 2] *= scale
+    face = FaceModel.from_mesh(mesh)
+    closed = _lips_meet(crop, face.mouth)
+    if closed:
+        face = FaceModel.from_mesh(_snap_lips(crop, mesh, face.mouth))
+    crop = np.ascontiguousarray(crop, np.uint8)
+    eyes = (build_eye(crop, face, 0), build_eye(crop, face, 1))
+    mouth = build_mouth(crop, face.mouth, closed, _tooth(crop, face, eyes), _lip(crop, face))
+    fields, zones = _fields(face, size)
+    depth, weight = build_head(face, size)
+    slits = np.stack([_pack(slit) for slit in (*face.eyes, face.mouth)])
+    return Rig(
+        size, face, crop, _double(crop), fields, zones, eyes, mouth, slits, depth, weight, closed
+    )
+
+
+def _double(crop: U8) -> U8:
+    side = crop.shape[0] * 2
+    matrix = np.array([[2, 0, 0], [0, 2, 0]], np.float32)
+    double = cv2.warpAffine(
+        crop, matrix, (side, side), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
+    )
+    double[::2, ::2] = crop
+    return np.ascontiguousarray(double, np.uint8)
+
+
+def _pack(slit: Slit) -> F32:
+    return np.array(
+        [*slit.centre, *slit.axis, slit.half, *slit.upper, *slit.lower], np.float32
+    )
+
+
+def _lips_meet(crop: U8, slit: Slit) -> bool:
+    """Closed lips: hardly a gap between the edges, or a thin one with nothing bright in it."""
+    s = np.linspace(-0.6, 0.6, 25, dtype=np.float32)
+    gap = float(slit.gap(s).mean()) / slit.half
+    return gap < 0.055
+
+
+def _snap_lips(crop: U8, mesh: F32, slit: Slit) -> F32:
+    """Move both inner lip edges onto the dark line between closed lips.
+
+    The mesh may be off by a few pixels there, and a lip that takes some of its neighbour along
+    looks torn when the mouth opens. The line is the darkest smooth path near the mesh's own.
+    """
+    columns, rows = 61, 41
+    s = np.linspace(-0.96, 0.96, columns, dtype=np.float32)
+    middle = (slit.edge(s, True) + slit.edge(s, False)) / 2
+    reach = 0.13 * slit.half
+    offsets = np.linspace(-reach, reach, rows, dtype=np.float32)
+    t = middle[None] + offsets[:, None] * np.sqrt(np.maximum(1 - s * s, 0))[None]
+    x = slit.centre[0] + slit.axis[0] * s[None] * slit.half + slit.down[0] * t
+    y = slit.centre[1] + slit.axis[1] * s[None] * slit.half + slit.down[1] * t
+    grey = (crop.astype(np.float32) @ LUMA).astype(np.float32)
+    grey = cv2.GaussianBlur(grey, (0, 0), max(0.012 * slit.half, 0.4))
+    cost = cv2.remap(grey, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+    spread = max(float(cost.max() - cost.min()), 1.0)
+    cost = cost / spread + 0.25 * (offsets[:, None] / reach) ** 2
+    path = offsets[_cheapest(cost, 0.10)] * np.sqrt(np.maximum(1 - s * s, 0))
+    line = middle + path
+    fitted = Slit.fit(
+        np.stack([slit.centre - slit.axis * slit.half, slit.centre + slit.axis * slit.half]),
+        *(2 * [_points(slit, s, line)]),
+    )
+    snapped = mesh.copy()
+    for ring in (LIP_UPPER_INNER, LIP_LOWER_INNER):
+        at, _ = slit.frame(mesh[list(ring), :2])
+        snapped[list(ring), :2] = _points(slit, at, fitted.edge(at, True))
+    ends = mesh[list(LIP_CORNERS), :2]
+    snapped[list(LIP_CORNERS), :2] = ends
+    return snapped
+
+
+def _points(slit: Slit, s: F32, t: F32) -> F32:
+    points = slit.centre + s[:, None] * slit.half * slit.axis + t[:, None] * slit.down
+    return np.asarray(points, np.float32)
+
+
+def _cheapest(cost: F32, stiffness: float) -> npt.NDArray[np.intp]:
+    """Row per column of the path of least cost, paying ``stiffness`` per row of change."""
+    rows, columns = cost.shape
+    change = stiffness * np.abs(np.arange(rows)[:, None] - np.arange(rows)[None])
+    total, came = cost[:, 0], np.zeros((rows, columns), np.intp)
+    for column in range(1, columns):
+        options = total[None] + change
+        came[:, column] = options.argmin(1)
+        total = options.min(1) + cost[:, column]
+    path = np.zeros(columns, np.intp)
+    path[-1] = total.argmin()
+    for column in range(columns - 1, 0, -1):
+        path[column - 1] = came[path[column], column]
+    return path
+
+
+def _tooth(crop: U8, face: FaceModel, eyes: tuple[EyeLayer, EyeLayer]) -> F32:
+    """A tooth in the portrait's light: as bright as the white of its eyes, a little warmer."""
+    whites = np.concatenate([eye.white[..., :3].reshape(-1, 3) for eye in eyes])
+    white = np.percentile(whites, 70, axis=0)
+    cheeks = [face.neutral[i, :2] for i in (50, 280, 4, 151)]
+    skin = np.stack([_mean_at(crop, point, face.mm * 3) for point in cheeks]).max(0)
+    level = max(float(white @ LUMA), 0.9 * float(skin @ LUMA))
+    tint = white / max(float(white @ LUMA), 1.0)
+    colour = level * 1.06 * (0.6 * np.array([1.03, 1.0, 0.92]) + 0.4 * tint)
+    return np.clip(colour, 60, 238).astype(np.float32)
+
+
+def _lip(crop: U8, face: FaceModel) -> F32:
+    points = [face.neutral[i, :2] for i in (15, 85, 315, 11)]
+    return np.median([_mean_at(crop, point, face.mm * 2) for point in points], axis=0).astype("f4")
+
+
+def _mean_at(crop: U8, point: F32, radius: float) -> F32:
+    size = crop.shape[0]
+    r = max(int(radius), 1)
+    x, y = (int(np.clip(v, r, size - r - 1)) for v in point)
+    return np.asarray(crop[y - r : y + r + 1, x - r : x + r + 1].mean((0, 1)), np.float32)
+
+
+def _fields(face: FaceModel, size: int) -> tuple[Fields, npt.NDArray[np.uint8]]:
+    grid = np.arange(NODES, dtype=np.float32) * (size / (NODES - 1))
+    xy = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
+    yes = np.ones(len(xy), bool)
+    upper = face.fields(xy, yes, yes).reshape(len(FIELDS), NODES, NODES, 2)
+    lower = face.fields(xy, ~yes, ~yes).reshape(len(FIELDS), NODES, NODES, 2)
+    # Above the eyes' and mouth's slits the lower side means nothing, and the other way round;
+    # left in, it would only cost time. Each side keeps a margin for the inverse to walk on.
+    boxes, data, at = [], [], 0
+    moves = np.zeros((NODES, NODES), bool)
+    edge = np.minimum(np.arange(NODES), np.arange(NODES)[::-1])
+    calm = np.clip(np.minimum(edge[:, None], edge[None]) / 12, 0, 1)[..., None]
+    for up, low in zip(upper, lower, strict=True):
+        up, low = up * calm, low * calm
+        mask = (np.abs(up).max(-1) > 0.01) | (np.abs(low).max(-1) > 0.01)
+        moves |= mask
+        rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if not len(rows):
+            boxes.append((0, 0, 0, 0, at, 0))
+            continue
+        y0, y1, x0, x1 = rows[0], rows[-1] + 1, cols[0], cols[-1] + 1
+        split = not np.array_equal(up, low)
+        boxes.append((y0, y1, x0, x1, at, int(split)))
+        parts = (up, low) if split else (up,)
+        for part in parts:
+            data.append(part[y0:y1, x0:x1].ravel())
+            at += data[-1].size
+    packed = Fields(np.array(boxes, np.int32), np.concatenate(data).astype(np.float32))
+    return packed, _zones(face, xy, moves)
+
+
+def _zones(face: FaceModel, xy: F32, moves: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Which painter each node needs. Fields reach a node further after moving: grow by it."""
+    grown = cv2.dilate(moves.astype(np.uint8), np.ones((25, 25), np.uint8))
+    zones = grown * np.uint8(SKIN)
+    for slit, zone, high, deep in (
+        (face.eyes[0], EYE_LEFT, 1.0, 1.0),
+        (face.eyes[1], EYE_RIGHT, 1.0, 1.0),
+        (face.mouth, MOUTH_ZONE, 1.0, 2.6),
+    ):
+        s, t = slit.frame(xy)
+        near = (np.abs(s) < 1.9) & (t > -high * slit.half) & (t < deep * slit.half)
+        zones[near.reshape(NODES, NODES)] = zone
+    return np.ascontiguousarray(zones)
+
+
+def at_size(rig: Rig, portrait: Portrait, size: int) -> Rig:
+    """The rig of the same portrait at another size."""
+    return rig if rig.size == size else replace(build_rig(portrait, size))

@@ -1,0 +1,378 @@
+"""Compiled kernels of the puppet: sum fields, invert them, paint a frame.
+
+A frame is painted backwards. For an output pixel p, the head pose says which point r of the
+unturned face is seen there; the expression says which point q of the portrait's picture lies at
+r; the picture is sampled once, at q. Eyes and mouth are slits: there r has an upper and a lower
+answer, and where neither lip (or lid) covers it, what lies behind is painted instead.
+
+All kernels release the GIL, allocate nothing and are compiled ahead of the first frame (their
+signatures are explicit). Coordinates are pixels of the output, centres at integers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+_OPTIONS = {"nogil": True, "cache": True, "fastmath": True, "error_model": "numpy"}
+_f = nb.float32
+_2d, _3d, _1d = nb.float32[:, ::1], nb.float32[:, :, ::1], nb.float32[::1]
+_u8 = nb.uint8[:, :, ::1]
+
+
+@nb.njit(nb.void(_1d, nb.int32[:, ::1], _1d, _3d, _3d), **_OPTIONS)
+def sum_fields(weights, boxes, data, upper, lower):
+    """Weighted sum of displacement fields, for both sides of the slits.
+
+    Args:
+        weights: ``[K]``.
+        boxes: ``[K, 6]``: y0, y1, x0, x1 in grid nodes, offset into ``data``, 1 where the two
+            sides differ (the data of the lower side then follows that of the upper one).
+        data: flat; each field is ``[y1 - y0, x1 - x0, 2]``.
+        upper, lower: ``[gh, gw, 2]``, written.
+    """
+    upper[:] = 0
+    lower[:] = 0
+    for k in range(len(weights)):
+        w = weights[k]
+        if abs(w) < 1e-6:
+            continue
+        y0, y1, x0, x1, at, split = boxes[k]
+        n = 2 * (x1 - x0)
+        other = n * (y1 - y0) if split else 0
+        for y in range(y0, y1):
+            for i in range(n):
+                x = x0 + (i >> 1)
+                upper[y, x, i & 1] += w * data[at + i]
+                lower[y, x, i & 1] += w * data[at + other + i]
+            at += n
+
+
+@nb.njit(nb.void(_3d, _f, _3d), **_OPTIONS)
+def invert(forward, step, inverse):
+    """The displacement that undoes a smooth one: q + forward(q) = p for q = p + inverse(p).
+
+    Newton's method on the grid, each node starting from its left neighbour's answer.
+
+    Args:
+        forward: ``[gh, gw, 2]`` pixels, at nodes ``step`` pixels apart; must not fold.
+        step: pixels between nodes.
+        inverse: ``[gh, gw, 2]``, written.
+    """
+    gh, gw = forward.shape[:2]
+    one = np.float32(1)
+    for gy in range(gh):
+        dx, dy = np.float32(0), np.float32(0)
+        for gx in range(gw):
+            if dx == 0 and dy == 0 and forward[gy, gx, 0] == 0 and forward[gy, gx, 1] == 0:
+                inverse[gy, gx, 0] = 0
+                inverse[gy, gx, 1] = 0
+                continue
+            for _ in range(6):
+                x = min(max(gx + dx / step, np.float32(0)), np.float32(gw - 1.001))
+                y = min(max(gy + dy / step, np.float32(0)), np.float32(gh - 1.001))
+                ix, iy = int(x), int(y)
+                a, b = x - np.float32(ix), y - np.float32(iy)
+                f00x, f01x = forward[iy, ix, 0], forward[iy, ix + 1, 0]
+                f10x, f11x = forward[iy + 1, ix, 0], forward[iy + 1, ix + 1, 0]
+                f00y, f01y = forward[iy, ix, 1], forward[iy, ix + 1, 1]
+                f10y, f11y = forward[iy + 1, ix, 1], forward[iy + 1, ix + 1, 1]
+                topx, botx = f00x + a * (f01x - f00x), f10x + a * (f11x - f10x)
+                topy, boty = f00y + a * (f01y - f00y), f10y + a * (f11y - f10y)
+                ex = dx + topx + b * (botx - topx)
+                ey = dy + topy + b * (boty - topy)
+                if ex * ex + ey * ey < 1e-4:
+                    break
+                jxx = one + ((one - b) * (f01x - f00x) + b * (f11x - f10x)) / step
+                jyx = ((one - b) * (f01y - f00y) + b * (f11y - f10y)) / step
+                jxy = (botx - topx) / step
+                jyy = one + (boty - topy) / step
+                det = max(jxx * jyy - jxy * jyx, np.float32(0.25))
+                dx -= (jyy * ex - jxy * ey) / det
+                dy -= (jxx * ey - jyx * ex) / det
+            if dx * dx + dy * dy < 1e-6:
+                dx, dy = np.float32(0), np.float32(0)
+            inverse[gy, gx, 0] = dx
+            inverse[gy, gx, 1] = dy
+
+
+@nb.njit(nb.void(_2d, _2d, _1d, _2d, _f, _3d), **_OPTIONS)
+def turn_head(depth, weight, pivot, turn, step, forward):
+    """Displacement of the picture when the head turns.
+
+    Args:
+        depth, weight: ``[gh, gw]``: pixels away from the camera; share of the turn in [0, 1].
+        pivot: ``[3]``.  turn: ``[3, 3]`` rotation.
+        step: pixels between nodes.
+        forward: ``[gh, gw, 2]``, written.
+    """
+    gh, gw = depth.shape
+    for gy in range(gh):
+        for gx in range(gw):
+            w = weight[gy, gx]
+            x = np.float32(gx) * step - pivot[0]
+            y = np.float32(gy) * step - pivot[1]
+            z = depth[gy, gx] - pivot[2]
+            forward[gy, gx, 0] = w * (turn[0, 0] * x + turn[0, 1] * y + turn[0, 2] * z - x)
+            forward[gy, gx, 1] = w * (turn[1, 0] * x + turn[1, 1] * y + turn[1, 2] * z - y)
+
+
+@nb.njit(nb.types.UniTuple(_f, 2)(_3d, _f, _f), inline="always", **_OPTIONS)
+def _displacement(grid, gx, gy):
+    gh, gw = grid.shape[:2]
+    gx = min(max(gx, np.float32(0)), np.float32(gw - 1.001))
+    gy = min(max(gy, np.float32(0)), np.float32(gh - 1.001))
+    ix, iy = int(gx), int(gy)
+    a, b = gx - np.float32(ix), gy - np.float32(iy)
+    w11 = a * b
+    w01, w10 = a - w11, b - w11
+    w00 = np.float32(1) - a - w10
+    dx = (
+        w00 * grid[iy, ix, 0]
+        + w01 * grid[iy, ix + 1, 0]
+        + w10 * grid[iy + 1, ix, 0]
+        + w11 * grid[iy + 1, ix + 1, 0]
+    )
+    dy = (
+        w00 * grid[iy, ix, 1]
+        + w01 * grid[iy, ix + 1, 1]
+        + w10 * grid[iy + 1, ix, 1]
+        + w11 * grid[iy + 1, ix + 1, 1]
+    )
+    return dx, dy
+
+
+@nb.njit(nb.types.UniTuple(_f, 3)(_u8, _f, _f), inline="always", **_OPTIONS)
+def _picture(double, x, y):
+    """The portrait at (x, y): bilinear in its double-size copy, which is nearly as sharp as a
+    cubic in the picture itself and costs a quarter."""
+    h, w = double.shape[:2]
+    x = min(max(x + x, np.float32(0)), np.float32(w - 1.001))
+    y = min(max(y + y, np.float32(0)), np.float32(h - 1.001))
+    ix, iy = int(x), int(y)
+    a, b = x - np.float32(ix), y - np.float32(iy)
+    w11 = a * b
+    w01, w10 = a - w11, b - w11
+    w00 = np.float32(1) - a - w10
+    p, q = double[iy], double[iy + 1]
+    return (
+        w00 * p[ix, 0] + w01 * p[ix + 1, 0] + w10 * q[ix, 0] + w11 * q[ix + 1, 0],
+        w00 * p[ix, 1] + w01 * p[ix + 1, 1] + w10 * q[ix, 1] + w11 * q[ix + 1, 1],
+        w00 * p[ix, 2] + w01 * p[ix + 1, 2] + w10 * q[ix, 2] + w11 * q[ix + 1, 2],
+    )
+
+
+@nb.njit(nb.types.UniTuple(_f, 4)(_3d, _f, _f), inline="always", **_OPTIONS)
+def _patch(texture, x, y):
+    """A four-channel float texture at (x, y), clamped at its border."""
+    h, w = texture.shape[:2]
+    x = min(max(x, np.float32(0)), np.float32(w - 1.001))
+    y = min(max(y, np.float32(0)), np.float32(h - 1.001))
+    ix, iy = int(x), int(y)
+    a, b = x - np.float32(ix), y - np.float32(iy)
+    w11 = a * b
+    w01, w10 = a - w11, b - w11
+    w00 = np.float32(1) - a - w10
+    p, q = texture[iy], texture[iy + 1]
+    return (
+        w00 * p[ix, 0] + w01 * p[ix + 1, 0] + w10 * q[ix, 0] + w11 * q[ix + 1, 0],
+        w00 * p[ix, 1] + w01 * p[ix + 1, 1] + w10 * q[ix, 1] + w11 * q[ix + 1, 1],
+        w00 * p[ix, 2] + w01 * p[ix + 1, 2] + w10 * q[ix, 2] + w11 * q[ix + 1, 2],
+        w00 * p[ix, 3] + w01 * p[ix + 1, 3] + w10 * q[ix, 3] + w11 * q[ix + 1, 3],
+    )
+
+
+@nb.njit(_f(_f), inline="always", **_OPTIONS)
+def _ramp(x):
+    """Smoothstep on [0, 1]."""
+    x = min(max(x, np.float32(0)), np.float32(1))
+    return x * x * (np.float32(3) - x - x)
+
+
+@nb.njit(nb.types.UniTuple(_f, 2)(_1d, _f, _f), inline="always", **_OPTIONS)
+def _edges(slit, x, y):
+    """Signed distances (above the upper edge, below the lower edge) of a slit.
+
+    ``slit``: centre x, y, axis x, y, half, upper[4], lower[4], as in `face.Slit`.
+    """
+    dx, dy = x - slit[0], y - slit[1]
+    s = (dx * slit[2] + dy * slit[3]) / slit[4]
+    t = dy * slit[2] - dx * slit[3]
+    inside = max(np.float32(1) - s * s, np.float32(0))
+    up = inside * (slit[5] + s * (slit[6] + s * (slit[7] + s * slit[8])))
+    low = inside * (slit[9] + s * (slit[10] + s * (slit[11] + s * slit[12])))
+    return up - t, t - low
+
+
+# Layout of the per-eye state, float32: see `engines.eyeball.EyeLayer.state`.
+# 0, 1 origin of the patches; 2, 3 iris centre; 4, 5 shift; 6..9 inverse 2x2 of the turned disc;
+# 10 width of the lid's shadow; 11, 12 shift of the glint.
+
+
+@nb.njit(nb.types.UniTuple(_f, 3)(_3d, _3d, _3d, _1d, _f, _f, _f, _f), **_OPTIONS)
+def eye_colour(white, iris, glint, eye, x, y, shadow_now, shadow_then):
+    """The eyeball at (x, y) of the unturned face.
+
+    Args:
+        white: ``[h, w, 4]`` sclera.
+        iris: ``[h, w, 4]`` colour times coverage, coverage.
+        glint: ``[h, w, 4]`` light to add.
+        eye: per-eye state.
+        shadow_now, shadow_then: distance below the upper lid now and in the portrait, pixels.
+    """
+    one = np.float32(1)
+    r, g, b, _ = _patch(white, x - eye[0], y - eye[1])
+    dx, dy = x - eye[2] - eye[4], y - eye[3] - eye[5]
+    ux = eye[2] + eye[6] * dx + eye[7] * dy
+    uy = eye[3] + eye[8] * dx + eye[9] * dy
+    ir, ig, ib, m = _patch(iris, ux - eye[0], uy - eye[1])
+    gr, gg, gb, _ = _patch(glint, x - eye[11] - eye[0], y - eye[12] - eye[1])
+    now = math.exp(-max(shadow_now, np.float32(0)) / eye[10])
+    then = math.exp(-max(shadow_then, np.float32(0)) / eye[10])
+    shade = min(max(one - np.float32(0.55) * (now - then), np.float32(0.35)), np.float32(1.12))
+    keep = one - m
+    return (
+        shade * (r * keep + ir) + gr,
+        shade * (g * keep + ig) + gg,
+        shade * (b * keep + ib) + gb,
+    )
+
+
+@nb.njit(_f(_f, _f), **_OPTIONS)
+def lip_shade(upper_mm, lower_mm):
+    """Light that reaches the teeth at these distances (mm) under the lips."""
+    one = np.float32(1)
+    above = np.float32(0.62) * math.exp(-upper_mm / np.float32(1.6))
+    below = np.float32(0.35) * math.exp(-lower_mm / np.float32(1.0))
+    return (one - above) * (one - below)
+
+
+# Layout of the mouth state, float32: see `engines.mouth_interior.MouthLayer.state`.
+# 0, 1 origin of the patches; 2, 3 jaw shift; 4, 5 tongue shift; 6 pixels per mouth millimetre;
+# 7..9 cavity colour; 10 tongue's share; 11 how open (0..1).
+
+
+@nb.njit(nb.types.UniTuple(_f, 3)(_3d, _3d, _3d, _1d, _1d, _f, _f, _f, _f), **_OPTIONS)
+def mouth_colour(upper, lower, tongue, mouth, slit, x, y, from_upper, from_lower):
+    """The inside of the mouth at (x, y) of the unturned face.
+
+    Args:
+        upper, lower, tongue: ``[h, w, 4]`` colour times coverage, coverage.
+        mouth: state.  slit: the mouth's slit.
+        from_upper, from_lower: distance to the upper and lower lip's edge, pixels.
+    """
+    one = np.float32(1)
+    mm = mouth[6]
+    px, py = x - mouth[0], y - mouth[1]
+    du, dl = max(from_upper, np.float32(0)), max(from_lower, np.float32(0))
+    light = lip_shade(du / mm, dl / mm)
+    dx, dy = x - slit[0], y - slit[1]
+    s = (dx * slit[2] + dy * slit[3]) / slit[4]
+    side = max(one - np.float32(0.55) * s * s, np.float32(0.2))
+    r, g, b = mouth[7] * side, mouth[8] * side, mouth[9] * side
+    tr, tg, tb, ta = _patch(tongue, px - mouth[4], py - mouth[5])
+    ta *= mouth[10]
+    tl = mouth[10] * light
+    r, g, b = r * (one - ta) + tr * tl, g * (one - ta) + tg * tl, b * (one - ta) + tb * tl
+    lr, lg, lb, la = _patch(lower, px - mouth[2], py - mouth[3])
+    r, g, b = r * (one - la) + lr * light, g * (one - la) + lg * light, b * (one - la) + lb * light
+    ur, ug, ub, ua = _patch(upper, px, py)
+    return r * (one - ua) + ur * light, g * (one - ua) + ug * light, b * (one - ua) + ub * light
+
+
+@nb.njit(
+    nb.void(
+        _u8, _u8, _3d, nb.boolean, _f, _3d, _3d, _f, nb.uint8[:, ::1],
+        nb.types.UniTuple(_3d, 3), nb.types.UniTuple(_3d, 3), nb.types.UniTuple(_3d, 3),
+        _2d, _2d, _1d, _f, _u8,
+    ),
+    **_OPTIONS,
+)  # fmt: skip
+def paint(
+    crop, double, turned, turns, head_step, up, low, face_step, zones,
+    left, right, mouth, slits, eyes, mouth_state, ramp, out,
+):  # fmt: skip
+    """Paint one frame.
+
+    Args:
+        crop: ``[S, S, 3]`` the portrait; ``double``: ``[2S, 2S, 3]`` the same at twice the size.
+        turned: ``[hh, hw, 2]`` inverse of the head's turn; ``turns``: false when it is zero.
+        up, low: ``[gh, gw, 2]`` inverses of the expression, upper and lower side.
+        zones: ``[gh, gw]``: 0 still, 1 skin, 2 left eye, 3 right eye, 4 mouth.
+        left, right: white, iris, glint of each eye.  mouth: upper, lower teeth, tongue.
+        slits: ``[3, 13]`` left eye, right eye, mouth.  eyes: ``[2, 13]`` states.
+        mouth_state: ``[12]``.
+        ramp: width of a soft edge, pixels.
+        out: ``[S, S, 3]``, written.
+    """
+    size = crop.shape[0]
+    gh, gw = zones.shape
+    half = np.float32(0.5)
+    one = np.float32(1)
+    to_head, to_face = one / head_step, one / face_step
+    for py in range(size):
+        for px in range(size):
+            x, y = np.float32(px), np.float32(py)
+            if turns:
+                dx, dy = _displacement(turned, x * to_head, y * to_head)
+                x += dx
+                y += dy
+            gx, gy = x * to_face, y * to_face
+            zone = zones[
+                min(max(int(gy + half), 0), gh - 1), min(max(int(gx + half), 0), gw - 1)
+            ]
+            if zone == 0:
+                if x == np.float32(px) and y == np.float32(py):
+                    out[py, px, 0] = crop[py, px, 0]
+                    out[py, px, 1] = crop[py, px, 1]
+                    out[py, px, 2] = crop[py, px, 2]
+                    continue
+                r, g, b = _picture(double, x, y)
+            else:
+                ax, ay = _displacement(up, gx, gy)
+                ax += x
+                ay += y
+                if zone == 1:
+                    r, g, b = _picture(double, ax, ay)
+                else:
+                    bx, by = _displacement(low, gx, gy)
+                    bx += x
+                    by += y
+                    slit = slits[zone - 2]
+                    above, _ = _edges(slit, ax, ay)
+                    _, below = _edges(slit, bx, by)
+                    hole = _ramp(-above / ramp) * _ramp(-below / ramp)
+                    r, g, b = np.float32(0), np.float32(0), np.float32(0)
+                    if hole < 0.999:
+                        share = _ramp(half + half * (above - below) / ramp)
+                        if share > 0.001:
+                            sr, sg, sb = _picture(double, ax, ay)
+                            r, g, b = share * sr, share * sg, share * sb
+                        if share < 0.999:
+                            sr, sg, sb = _picture(double, bx, by)
+                            share = one - share
+                            r, g, b = r + share * sr, g + share * sg, b + share * sb
+                    if hole > 0.001:
+                        if zone == 4:
+                            ir, ig, ib = mouth_colour(
+                                mouth[0], mouth[1], mouth[2], mouth_state, slit,
+                                x, y, -above, -below,
+                            )  # fmt: skip
+                        else:
+                            then, _ = _edges(slit, x, y)
+                            if zone == 2:
+                                ir, ig, ib = eye_colour(
+                                    left[0], left[1], left[2], eyes[0], x, y, -above, -then
+                                )
+                            else:
+                                ir, ig, ib = eye_colour(
+                                    right[0], right[1], right[2], eyes[1], x, y, -above, -then
+                                )
+                        r += hole * (ir - r)
+                        g += hole * (ig - g)
+                        b += hole * (ib - b)
+            out[py, px, 0] = np.uint8(min(max(r + half, np.float32(0)), np.float32(255)))
+            out[py, px, 1] = np.uint8(min(max(g + half, np.float32(0)), np.float32(255)))
+            out[py, px, 2] = np.uint8(min(max(b + half, np.float32(0)), np.float32(255)))

@@ -1,0 +1,1 @@
+"""The live loop: sessions, windows, scheduling. Knows no HTTP."""

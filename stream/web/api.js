@@ -1,0 +1,70 @@
+/** HTTP with problem JSON (RFC 9457): every failure is a `Problem` whose message is fit to show. */
+
+export class Problem extends Error {
+  /**
+   * @param {string} detail what is wrong and what to do next
+   * @param {{status?: number, code?: string, retryAfter?: number}} [facts]
+   *   `status` is 0 when no answer came; `retryAfter` is in seconds
+   */
+  constructor(detail, { status = 0, code = "error", retryAfter } = {}) {
+    super(detail);
+    this.name = "Problem";
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+
+  /** Read the fields of a problem object, as HTTP bodies and `error` events carry them. */
+  static from(fields, { status = fields?.status ?? 0, retryAfter = fields?.retry_after } = {}) {
+    const code = fields?.code ?? String(fields?.type ?? "").replace("urn:saccade:", "");
+    const detail = fields?.detail || fields?.title || `The server answered with status ${status}.`;
+    return new Problem(detail, { status, code: code || "error", retryAfter });
+  }
+}
+
+/** Resolve a path of the server against where the page was loaded from. */
+export function resolve(path) {
+  return new URL(path, document.baseURI);
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {{json?: object, body?: BodyInit, type?: string, token?: string, signal?: AbortSignal,
+ *   keepalive?: boolean, headers?: Record<string, string>}} [options]
+ * @returns {Promise<Response>} an answer with a 2xx status
+ * @throws {Problem} on any other answer, or none; an AbortError passes through
+ */
+export async function request(method, path, options = {}) {
+  const { json, type, token, signal, keepalive } = options;
+  const headers = { ...options.headers };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (json) headers["Content-Type"] = "application/json";
+  else if (type) headers["Content-Type"] = type;
+  const body = json ? JSON.stringify(json) : options.body;
+  let answer;
+  try {
+    answer = await fetch(resolve(path), { method, headers, body, signal, keepalive });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("The server can not be reached. Is it running?", { code: "unreachable" });
+  }
+  if (answer.ok) return answer;
+  throw Problem.from(await readProblem(answer), {
+    status: answer.status,
+    retryAfter: Number(answer.headers.get("Retry-After")) || undefined,
+  });
+}
+
+async function readProblem(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    return { title: answer.statusText };
+  }
+}
+
+/** GET and parse JSON. */
+export async function read(path, options) {
+  return (await request("GET", path, options)).json();
+}

@@ -1,0 +1,258 @@
+/**
+ * One avatar on the page: its session, its player, its control socket, and all that brings them
+ * back when they fail.
+ *
+ * A `Link` is one session. A `Call` holds the link that plays and, while another portrait is on its
+ * way, the link that will take over when its first picture is there.
+ */
+
+import { Problem, read, request } from "./api.js";
+import { ControlSocket } from "./control.js";
+import { Backoff, isAbort, waitForRetry } from "./timing.js";
+import { WhepPlayer } from "./whep.js";
+
+class Link {
+  #stop = new AbortController();
+  #mediaBackoff = new Backoff();
+  #controlBackoff = new Backoff();
+
+  /** @param {Call} call @param {object} choice portrait, label, instruction */
+  constructor(call, choice) {
+    this.call = call;
+    this.choice = choice;
+    this.session = null;
+    this.player = null;
+    this.control = null;
+  }
+
+  get signal() {
+    return this.#stop.signal;
+  }
+
+  /** Create the session, then connect picture and control side by side. */
+  async open() {
+    const player = this.#newPlayer();
+    const [session] = await Promise.all([this.#create(), player.prepare()]);
+    this.session = session;
+    if (this.signal.aborted) return this.close();
+    this.#openControl();
+    await this.#connect(player);
+  }
+
+  /** End everything, here and on the server. Closing twice is fine. */
+  close() {
+    this.#stop.abort();
+    this.player?.close();
+    this.control?.close();
+    if (!this.session) return;
+    const { id, token } = this.session;
+    this.session = null;
+    const gone = request("DELETE", `v1/sessions/${id}`, { token, keepalive: true });
+    gone.catch(() => {}); // It ends by itself without viewers.
+  }
+
+  /** The first picture is on the screen. */
+  played() {
+    this.#mediaBackoff.reset();
+  }
+
+  /** Connect the picture again: it froze, or its connection is gone. */
+  async restartMedia(reason) {
+    if (this.signal.aborted) return;
+    this.player?.close();
+    this.call.onPhase("reconnecting", reason);
+    try {
+      await waitForRetry(this.#mediaBackoff.next(), this.signal);
+      const player = this.#newPlayer();
+      await player.prepare();
+      await this.#connect(player);
+    } catch (error) {
+      this.#mediaFailed(error);
+    }
+  }
+
+  #newPlayer() {
+    this.player = new WhepPlayer((reason) => this.restartMedia(reason));
+    return this.player;
+  }
+
+  async #connect(player) {
+    this.call.onPhase("connecting");
+    await player.connect(this.session.whep, this.session.token, this.signal);
+    if (!this.signal.aborted) this.call.onMedia(this, player);
+  }
+
+  #mediaFailed(error) {
+    if (isAbort(error) || this.signal.aborted) return;
+    if (error.status === 404 || error.status === 401) this.call.onGone(this);
+    else this.restartMedia(error.message);
+  }
+
+  /** POST the session; waits and tries again while the server is full or away. */
+  async #create() {
+    const backoff = new Backoff();
+    for (;;) {
+      try {
+        const json = this.choice;
+        return await (await request("POST", "v1/sessions", { json, signal: this.signal })).json();
+      } catch (error) {
+        if (isAbort(error)) throw error;
+        if (error.status === 404 && this.choice.portrait) {
+          this.choice = { ...this.choice, portrait: undefined };
+          continue;
+        }
+        if (error.status && error.status < 500) throw error;
+        const made = error.status === 503 && this.call.makeRoom(this);
+        if (made) continue;
+        const ms = error.retryAfter ? error.retryAfter * 1000 : backoff.next();
+        this.call.onPhase("waiting", error.message, ms);
+        await waitForRetry(ms, this.signal);
+      }
+    }
+  }
+
+  #openControl() {
+    const control = new ControlSocket(this.session, {
+      onEvent: (event) => {
+        if (event.type === "hello") this.#controlBackoff.reset();
+        if (!this.signal.aborted) this.call.onEvent(this, event);
+      },
+      onLost: () => this.#controlLost(),
+    });
+    this.control = control;
+  }
+
+  /** The socket dropped: ask whether the session lives, then open another or give up on it. */
+  async #controlLost() {
+    try {
+      await waitForRetry(this.#controlBackoff.next(), this.signal);
+      const { id, token } = this.session;
+      await read(`v1/sessions/${id}`, { token, signal: this.signal });
+      this.#openControl();
+    } catch (error) {
+      if (isAbort(error) || this.signal.aborted) return;
+      if (error.status === 404 || error.status === 401) this.call.onGone(this);
+      else this.#controlLost();
+    }
+  }
+}
+
+export class Call {
+  #current = null;
+  #next = null;
+
+  /**
+   * @param {{
+   *   phase: (phase: string, detail?: string, ms?: number) => void,
+   *   attach: (player: WhepPlayer) => Promise<number>,
+   *   freeze: () => void,
+   *   live: (link: {session: object}, firstFrameMs: number) => void,
+   *   event: (event: object) => void,
+   *   failed: (problem: Problem) => void,
+   * }} view `attach` shows a player and resolves, when its first picture is on the screen, with
+   *   the milliseconds since the answer; `freeze` keeps the last picture while nothing plays
+   */
+  constructor(view) {
+    this.view = view;
+  }
+
+  get session() {
+    return this.#current?.session ?? this.#next?.session ?? null;
+  }
+
+  get player() {
+    return this.#current?.player ?? this.#next?.player ?? null;
+  }
+
+  /** Begin, or change over to another portrait; what plays goes on until the new one does. */
+  async start(choice) {
+    this.#next?.close();
+    const link = new Link(this, choice);
+    this.#next = link;
+    this.onPhase(this.#current ? "changing" : "starting");
+    try {
+      await link.open();
+    } catch (error) {
+      if (isAbort(error) || link.signal.aborted) return;
+      if (link.session && (error.status === 0 || error.status >= 500)) {
+        link.restartMedia(error.message);
+        return;
+      }
+      link.close();
+      if (this.#next === link) this.#next = null;
+      this.view.failed(error instanceof Problem ? error : new Problem(error.message));
+    }
+  }
+
+  /** Send a command to the avatar. @returns {Promise<Problem | null>} never rejects */
+  async send(type, fields) {
+    const control = this.#current?.control ?? this.#next?.control;
+    if (!control) return new Problem("The avatar is not there yet. Wait a moment and try again.");
+    return control.send(type, fields);
+  }
+
+  sendAudio(pcm) {
+    this.#current?.control?.sendAudio(pcm);
+  }
+
+  /** The picture has stopped arriving. */
+  stalled() {
+    this.#current?.restartMedia("the picture stopped");
+  }
+
+  /** End it all; the page is going away. */
+  close() {
+    this.#next?.close();
+    this.#current?.close();
+    this.#next = this.#current = null;
+  }
+
+  // --- what links report -------------------------------------------------------------------
+
+  onPhase(phase, detail, ms) {
+    this.view.phase(phase, detail, ms);
+  }
+
+  /** Every place is taken, one of them by what we are about to replace: give that up. */
+  makeRoom(link) {
+    if (link !== this.#next || !this.#current) return false;
+    this.view.freeze();
+    this.#current.close();
+    this.#current = null;
+    return true;
+  }
+
+  async onMedia(link, player) {
+    const ms = await this.view.attach(player);
+    if (link.signal.aborted || link.player !== player) return;
+    link.played();
+    if (link === this.#next) {
+      this.#current?.close();
+      this.#current = link;
+      this.#next = null;
+    }
+    this.onPhase("live");
+    this.view.live(link, ms);
+  }
+
+  /** Events of the link that plays; those of one on its way count as soon as nothing plays. */
+  onEvent(link, event) {
+    const heard = link === this.#current || !this.#current || event.type === "hello";
+    if (heard) this.view.event(event, link === (this.#next ?? this.#current));
+  }
+
+  /** The session is no more: make another like it. */
+  onGone(link) {
+    const { choice } = link;
+    link.close();
+    if (link === this.#current) {
+      this.#current = null;
+      this.view.freeze();
+    } else if (link !== this.#next) {
+      return;
+    }
+    if (this.#next && this.#next !== link) return;
+    this.#next = null;
+    this.start({ ...choice, ...this.view.choice() });
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * A WHEP player: draft-ietf-wish-whep over the resource model of RFC 9725.
+ *
+ * The offer is made and candidates are gathered while the session is still being created
+ * (`prepare`), so that little is left to do once there is an address to send it to. Candidates
+ * that come later go by PATCH (RFC 8840 fragments).
+ */
+
+import { request } from "./api.js";
+
+/** Candidates of the machine itself arrive within a few milliseconds; more are trickled. */
+const GATHER_MS = 120;
+/** `disconnected` often heals by itself; this long is a failure. */
+const DISCONNECTED_MS = 3000;
+/** No connection after this long is a failure. */
+const CONNECT_MS = 12000;
+
+/** Ice servers a server has named in `Link` headers; used from the next connection on. */
+let knownIceServers = [];
+
+export class WhepPlayer {
+  #resource = null;
+  #etag = "*";
+  #token = "";
+  #late = [];
+  #timers = new Set();
+  #closed = false;
+
+  /** @param {(reason: string) => void} onFailure called once, when a connection is lost */
+  constructor(onFailure) {
+    this.onFailure = onFailure;
+    this.stream = new MediaStream();
+    /** `performance.now()` when the answer had arrived. */
+    this.answeredAt = 0;
+    this.pc = new RTCPeerConnection({ iceServers: knownIceServers, bundlePolicy: "max-bundle" });
+    this.pc.addTransceiver("video", { direction: "recvonly" });
+    this.pc.addTransceiver("audio", { direction: "recvonly" });
+    this.pc.ontrack = ({ track }) => this.stream.addTrack(track);
+    this.pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
+    this.pc.onconnectionstatechange = () => this.#follow();
+  }
+
+  /** Make the offer and gather candidates for a moment. */
+  async prepare() {
+    await this.pc.setLocalDescription(await this.pc.createOffer());
+    await new Promise((done) => {
+      this.pc.onicegatheringstatechange = () => {
+        if (this.pc.iceGatheringState === "complete") done();
+      };
+      setTimeout(done, GATHER_MS);
+    });
+  }
+
+  /**
+   * Offer, and take the answer.
+   * @param {string} path the session's `whep`
+   * @throws {import("./api.js").Problem}
+   */
+  async connect(path, token, signal) {
+    this.#token = token;
+    this.#late = [];
+    const body = this.pc.localDescription.sdp;
+    const answer = await request("POST", path, { body, type: "application/sdp", token, signal });
+    const sdp = await answer.text();
+    this.answeredAt = performance.now();
+    this.#resource = new URL(answer.headers.get("Location") ?? path, answer.url).href;
+    this.#etag = answer.headers.get("ETag") ?? "*";
+    knownIceServers = iceServersOf(answer.headers.get("Link"), knownIceServers);
+    if (this.#closed) return this.#delete();
+    this.#later(CONNECT_MS, () => this.pc.connectionState !== "connected", "no connection");
+    await this.pc.setRemoteDescription({ type: "answer", sdp });
+    this.#sendLate();
+  }
+
+  /** End it, here and on the server. Closing twice is fine. */
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.pc.close();
+    this.#delete();
+  }
+
+  #delete() {
+    if (!this.#resource) return;
+    const gone = request("DELETE", this.#resource, { token: this.#token, keepalive: true });
+    gone.catch(() => {}); // The server notices by itself when this does not get through.
+    this.#resource = null;
+  }
+
+  #trickle(candidate) {
+    this.#late.push(candidate?.candidate ? candidate : null);
+    if (this.#resource) this.#sendLate();
+  }
+
+  #sendLate() {
+    const late = this.#late.splice(0);
+    if (!late.some(Boolean) || this.#closed) return;
+    const fragment = sdpFragment(this.pc.localDescription.sdp, late);
+    const sent = request("PATCH", this.#resource, {
+      body: fragment,
+      type: "application/trickle-ice-sdpfrag",
+      token: this.#token,
+      headers: { "If-Match": this.#etag },
+    });
+    sent.catch(() => {}); // The candidates of the offer usually do; a failure shows by itself.
+  }
+
+  #follow() {
+    const { connectionState } = this.pc;
+    if (connectionState === "failed") this.#fail("the connection failed");
+    if (connectionState === "disconnected") {
+      this.#later(DISCONNECTED_MS, () => this.pc.connectionState !== "connected", "disconnected");
+    }
+  }
+
+  #later(ms, stillBad, reason) {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      if (stillBad()) this.#fail(reason);
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  #fail(reason) {
+    if (this.#closed) return;
+    this.close();
+    this.onFailure(reason);
+  }
+}
+
+/** RFC 8840 section 9: credentials, the media section, its candidates. */
+function sdpFragment(sdp, candidates) {
+  const line = (name) => sdp.match(new RegExp(`^a=${name}:.*$`, "m"))?.[0].trim();
+  const media = sdp.match(/^m=.*$/m)?.[0].trim();
+  const lines = [line("ice-ufrag"), line("ice-pwd"), media, line("mid")];
+  for (const c of candidates) lines.push(c ? `a=${c.candidate}` : "a=end-of-candidates");
+  return `${lines.filter(Boolean).join("\r\n")}\r\n`;
+}
+
+/** `<turn:host>; rel="ice-server"; username="u"; credential="c"` (RFC 9725 section 4.6). */
+function iceServersOf(link, fallback) {
+  if (!link) return fallback;
+  const servers = [];
+  for (const [, urls, rest] of link.matchAll(/<([^>]+)>((?:\s*;\s*[\w-]+="[^"]*")*)/g)) {
+    if (!/rel="ice-server"/.test(rest)) continue;
+    const value = (name) => rest.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1];
+    servers.push({ urls, username: value("username"), credential: value("credential") });
+  }
+  return servers.length ? servers : fallback;
+}
