@@ -409,9 +409,11 @@ def _lid_fields(face: FaceModel, out: F32, xy: F32, upper: Bools, eye: int, side
     below = t - slit.edge(s, False)
     # The lash line moves as one; the skin above unrolls, up to just under the brow.
     rigid = 0.06 * slit.half
-    travel = np.where(upper, gap * _ease((above - rigid) / (0.95 * room)), 0)
+    # On the far side of the slit nobody looks; there the field only has to end without folding.
+    far = 1.3 * slit.half
+    travel = np.where(upper, gap * _ease((above - rigid) / (0.95 * room)) * _ease(below / far), 0)
     out[FIELD[f"lid_upper_{side}"]] += travel[:, None] * slit.down
-    lift = np.where(upper, 0, gap * _ease((below - rigid) / (0.9 * slit.half)))
+    lift = np.where(upper, 0, gap * _ease((below - rigid) / (0.9 * slit.half)) * _ease(above / far))
     out[FIELD[f"lid_lower_{side}"]] -= lift[:, None] * slit.down
 
 
@@ -457,29 +459,27 @@ def _mouth_fields(face: FaceModel, out: F32, xy: F32, upper: Bools) -> None:
     chin = face.neutral[CHIN, :2]
     drop = max(float(slit.frame(chin)[1]), 0.8 * half)
 
-    # Jaw: a lens at the lips that widens to the whole jaw at the chin and fades in the neck.
-    width = 1 + 1.1 * (1 - _ease(under / (0.9 * drop)))
-    jaw = np.maximum(1 - (s / width) ** 2, 0) ** (1 + 0.5 * (1 - _ease(under / drop)))
-    jaw = jaw * (1 - 0.18 * (1 - _ease(under / drop))) * _ease((under - 1.05 * drop) / (1.5 * drop))
-    fall = np.where(upper, 0, JAW_DROP * half * jaw)
-    out[FIELD["jaw"]] += fall[:, None] * down
-    out[FIELD["lip_lower"]] += (
-        np.where(upper, 0, half * lens * _ease((under - 0.12 * half) / (0.8 * half)))[:, None]
-        * down
-    )
     nose = float(slit.frame(face.neutral[2, :2])[1])
     room = max(-nose, 0.35 * half)
-    out[FIELD["lip_upper"]] += (
-        np.where(upper, half * lens * _ease((over - 0.08 * half) / (1.15 * room)), 0)[:, None]
-        * down
-    )
+    # Each lip's fields end beyond the other one, as for the lids.
+    upper_side = np.where(upper, _ease((under - 0.15 * half) / (1.1 * half)), 0)
+    lower_side = np.where(upper, 0, _ease((over - 0.15 * half) / (1.1 * half)))
+
+    # Jaw: a lens at the lips that widens to the whole jaw at the chin and fades in the neck.
+    deep = 1 - _ease(under / drop)
+    width = 1 + 1.1 * (1 - _ease(under / (0.9 * drop)))
+    jaw = np.maximum(1 - (s / width) ** 2, 0) ** (1 + 0.5 * deep)
+    jaw = jaw * (1 - 0.18 * deep) * _ease((under - 1.05 * drop) / (1.5 * drop))
+
+    def push(name: str, amount: F32) -> None:
+        out[FIELD[name]] += amount[:, None] * down
+
     gap = slit.gap(s)
-    out[FIELD["gap_upper"]] += (
-        np.where(upper, gap * _ease((over - 0.1 * half) / (1.3 * room)), 0)[:, None] * down
-    )
-    out[FIELD["gap_lower"]] -= (
-        np.where(upper, 0, gap * _ease((under - 0.1 * half) / (1.0 * half)))[:, None] * down
-    )
+    push("jaw", JAW_DROP * half * jaw * lower_side)
+    push("lip_lower", half * lens * _ease((under - 0.12 * half) / (0.8 * half)) * lower_side)
+    push("gap_lower", -gap * _ease((under - 0.1 * half) / half) * lower_side)
+    push("lip_upper", half * lens * _ease((over - 0.08 * half) / (1.15 * room)) * upper_side)
+    push("gap_upper", gap * _ease((over - 0.1 * half) / (1.3 * room)) * upper_side)
 
     # Corners. ``reach`` is linear between them, so the lips stretch evenly, and fades outside.
     level = np.exp(-0.5 * (t / (0.62 * half)) ** 2)

@@ -12,7 +12,7 @@ from core import MOUTH, MOUTH_CHANNELS
 
 HOP_SECONDS: Final = 0.01
 GATE_DBFS: Final = -46.0
-"What is quieter never moves the mouth: room tone, microphone noise, line hum."
+"What is quieter never moves the mouth (room tone, microphone noise); a clear voice gets 8 dB."
 SILENT_DBFS: Final = -120.0
 HANG_HOPS: Final = 24
 "A voice counts as speaking until this long after its last voiced hop: a stop's gap and more."
@@ -49,14 +49,15 @@ class _Levels:
             rate = (30.0 if voicing < 0.6 else 5.0) if steady else 1.5  # dB/s
             self.floor = min(self.floor + rate * HOP_SECONDS, level)
         self.floor = max(self.floor, -90.0)
-        threshold = max(GATE_DBFS, self.floor + 7.0)
+        gate = GATE_DBFS - 8.0 * ramp(0.75, 0.9, voicing)
+        threshold = max(gate, self.floor + 7.0)
         active = ramp(threshold, threshold + 6.0, level)
         if active > 0.0 and voicing > 0.5:
             if level > self.loud:
                 self.loud += 0.06 * (level - self.loud)
             else:
                 self.loud -= 1.5 * HOP_SECONDS * active
-            self.loud = min(max(self.loud, -36.0), -6.0)
+            self.loud = min(max(self.loud, -42.0), -6.0)
         return active
 
 
@@ -156,7 +157,7 @@ class Articulator:
         self, strength: float, voicing: float, tilt: float, first: float, second: float
     ) -> None:
         """Learn this voice, and how long ago it was heard."""
-        heard = strength > 0.15 and voicing > 0.4
+        heard = strength > 0.15 and voicing > 0.5
         self._since_voice = 0.0 if heard else min(self._since_voice + HOP_SECONDS, 1.0)
         self._voiced_run = min(self._voiced_run + 1, 100) if heard else 0
         if self._voiced_run >= 3:

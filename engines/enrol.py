@@ -224,10 +224,10 @@ def load_portrait(path: Path) -> Portrait:
         ValueError: The file is damaged or of another kind.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             note = json.loads(str(stored["note"]))
             return Portrait(note["id"], note["name"], stored["crop"], stored["mesh"], note["extra"])
-    except (zipfile.BadZipFile, KeyError, EOFError, json.JSONDecodeError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, KeyError, EOFError, ValueError, OSError) as error:
         raise ValueError(f"{path} is not a portrait: {error}") from error

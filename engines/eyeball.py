@@ -79,9 +79,10 @@ def build_eye(picture: U8, face: FaceModel, eye: int) -> EyeLayer:
 
     clear = _soft(inner, 0.05 * slit.half, 0.11 * slit.half) * (1 - iris_zone)
     white = fill(crop, clear * _bright(crop, clear))
-    white = visible[..., None] * (crop * (1 - iris_zone[..., None])) + white * (
-        1 - visible * (1 - iris_zone)
-    )[..., None]
+    white = (
+        visible[..., None] * (crop * (1 - iris_zone[..., None]))
+        + white * (1 - visible * (1 - iris_zone))[..., None]
+    )
 
     whole, glint = _iris(crop, xy, centre, radius, rho, inner, slit, disc)
     seen = crop - white * (1 - disc[..., None]) - glint

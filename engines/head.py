@@ -60,4 +60,3 @@ def build_head(face: FaceModel, size: int) -> tuple[F32, F32]:
 def _smooth(x: F32, low: float, high: float) -> F32:
     x = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(x * x * (3 - 2 * x), np.float32)
-

@@ -16,7 +16,7 @@ MAX_PIXELS: Final = 64_000_000
 "A 64-megapixel photo is 192 MB decoded: the most one upload may cost."
 MAX_SIDE: Final = 2048
 "A face that fills a 512 px crop never needs more."
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO")
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MATTE: Final = (128, 128, 128)
 "What shows through transparency: mid grey suits light and dark hair alike."
 
@@ -50,18 +50,16 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS, max_side: int = M
 def _decode(data: bytes, max_pixels: int, max_side: int) -> U8:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise _too_many_pixels(max_pixels, "") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         raise PortraitRejected(
             "This is not an image Saccade can read; send a JPEG, PNG or WebP file.",
             reason="not-an-image",
         ) from None
     width, height = image.size
     if width * height > max_pixels:
-        raise PortraitRejected(
-            f"The picture has {width}×{height} pixels; the limit is"
-            f" {max_pixels // 1_000_000} megapixels. Scale it down first.",
-            reason="too-large",
-        )
+        raise _too_many_pixels(max_pixels, f" ({width}×{height})")
     try:
         image.draft("RGB", (max_side, max_side))  # JPEG decodes straight to a smaller size
         image.load()
@@ -76,6 +74,14 @@ def _decode(data: bytes, max_pixels: int, max_side: int) -> U8:
             reason="truncated",
         ) from None
     return np.ascontiguousarray(np.asarray(upright, np.uint8))
+
+
+def _too_many_pixels(limit: int, size: str) -> PortraitRejected:
+    return PortraitRejected(
+        f"The picture has too many pixels{size}; the limit is {limit // 1_000_000} megapixels."
+        " Scale it down first.",
+        reason="too-large",
+    )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

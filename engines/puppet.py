@@ -101,5 +101,3 @@ class Puppet:
         warp.turn_head(rig.depth, rig.weight, rig.face.pivot, rotation(pose), step, self._head)
         warp.invert(self._head, step, self._undo_head)
         return True
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from face import FIELDS, LIP_CORNERS, LIP_LOWER_INNER, LIP_UPPER_INNER, FaceMode
 NODES = 257
 "Nodes per side of the expression grid: one in two pixels at 512."
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-SKIN, EYE_LEFT, EYE_RIGHT, MOUTH_ZONE = 1, 2, 3, 4
+SKIN, EYE_LEFT = 1, 2  # then the right eye and the mouth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,9 +106,7 @@ def _double(crop: U8) -> U8:
 
 
 def _pack(slit: Slit) -> F32:
-    return np.array(
-        [*slit.centre, *slit.axis, slit.half, *slit.upper, *slit.lower], np.float32
-    )
+    return np.array([*slit.centre, *slit.axis, slit.half, *slit.upper, *slit.lower], np.float32)
 
 
 def _lips_meet(crop: U8, slit: Slit) -> bool:
@@ -203,16 +201,15 @@ def _fields(face: FaceModel, size: int) -> tuple[Fields, npt.NDArray[np.uint8]]:
     yes = np.ones(len(xy), bool)
     upper = face.fields(xy, yes, yes).reshape(len(FIELDS), NODES, NODES, 2)
     lower = face.fields(xy, ~yes, ~yes).reshape(len(FIELDS), NODES, NODES, 2)
-    # Above the eyes' and mouth's slits the lower side means nothing, and the other way round;
-    # left in, it would only cost time. Each side keeps a margin for the inverse to walk on.
     boxes, data, at = [], [], 0
-    moves = np.zeros((NODES, NODES), bool)
+    moves, splits = np.zeros((2, NODES, NODES), bool)
     edge = np.minimum(np.arange(NODES), np.arange(NODES)[::-1])
     calm = np.clip(np.minimum(edge[:, None], edge[None]) / 12, 0, 1)[..., None]
     for up, low in zip(upper, lower, strict=True):
         up, low = up * calm, low * calm
         mask = (np.abs(up).max(-1) > 0.01) | (np.abs(low).max(-1) > 0.01)
         moves |= mask
+        splits |= np.abs(up - low).max(-1) > 0.005
         rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not len(rows):
             boxes.append((0, 0, 0, 0, at, 0))
@@ -225,24 +222,23 @@ def _fields(face: FaceModel, size: int) -> tuple[Fields, npt.NDArray[np.uint8]]:
             data.append(part[y0:y1, x0:x1].ravel())
             at += data[-1].size
     packed = Fields(np.array(boxes, np.int32), np.concatenate(data).astype(np.float32))
-    return packed, _zones(face, xy, moves)
+    return packed, _zones(face, xy, moves, splits)
 
 
-def _zones(face: FaceModel, xy: F32, moves: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Which painter each node needs. Fields reach a node further after moving: grow by it."""
-    grown = cv2.dilate(moves.astype(np.uint8), np.ones((25, 25), np.uint8))
-    zones = grown * np.uint8(SKIN)
-    for slit, zone, high, deep in (
-        (face.eyes[0], EYE_LEFT, 1.0, 1.0),
-        (face.eyes[1], EYE_RIGHT, 1.0, 1.0),
-        (face.mouth, MOUTH_ZONE, 1.0, 2.6),
-    ):
+def _zones(
+    face: FaceModel, xy: F32, moves: npt.NDArray[np.bool_], splits: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """Which painter each node needs.
+
+    Wherever the two sides differ, the painter of the nearest slit decides between them. Fields
+    carry pixels beyond the nodes where they start, so both areas are grown.
+    """
+    zones = cv2.dilate(moves.astype(np.uint8), np.ones((25, 25), np.uint8)) * np.uint8(SKIN)
+    splits = cv2.dilate(splits.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+    distance = []
+    for slit in (*face.eyes, face.mouth):
         s, t = slit.frame(xy)
-        near = (np.abs(s) < 1.9) & (t > -high * slit.half) & (t < deep * slit.half)
-        zones[near.reshape(NODES, NODES)] = zone
+        distance.append(np.hypot(np.maximum(np.abs(s) - 1, 0) * slit.half, t))
+    nearest = np.argmin(distance, axis=0).reshape(NODES, NODES)
+    zones[splits] = (nearest[splits] + EYE_LEFT).astype(np.uint8)
     return np.ascontiguousarray(zones)
-
-
-def at_size(rig: Rig, portrait: Portrait, size: int) -> Rig:
-    """The rig of the same portrait at another size."""
-    return rig if rig.size == size else replace(build_rig(portrait, size))

@@ -320,9 +320,7 @@ def paint(
                 x += dx
                 y += dy
             gx, gy = x * to_face, y * to_face
-            zone = zones[
-                min(max(int(gy + half), 0), gh - 1), min(max(int(gx + half), 0), gw - 1)
-            ]
+            zone = zones[min(max(int(gy + half), 0), gh - 1), min(max(int(gx + half), 0), gw - 1)]
             if zone == 0:
                 if x == np.float32(px) and y == np.float32(py):
                     out[py, px, 0] = crop[py, px, 0]
