@@ -330,9 +330,10 @@ def _mouth_amplitudes(out: F32, m: dict[str, F32], slit: Slit) -> None:
     out[:, FIELD["jaw"]] = jaw
     out[:, FIELD["lip_lower"]] = down + part * 0.5 - 0.72 * shut - tucked
     out[:, FIELD["lip_upper"]] = -up - part * 0.5 + 0.28 * shut - 0.10 * tuck * (1 - press)
-    open_lips = np.minimum(press + 0.75 * tuck, 1)
-    out[:, FIELD["gap_upper"]] = 0.35 * press
-    out[:, FIELD["gap_lower"]] = open_lips - 0.35 * press
+    # A parted portrait: press closes its gap, rounding half of it, tuck stops at the teeth.
+    closing = np.maximum(press, np.maximum(0.5 * m["pucker"], 0.2 * tuck))
+    out[:, FIELD["gap_upper"]] = 0.35 * closing
+    out[:, FIELD["gap_lower"]] = 0.65 * closing
     for name in ("wide", "pucker", "smile"):
         out[:, FIELD[name]] = m[name]
     out[:, FIELD["nose"]] = 0.8 * m["upper_lip"] + 0.2 * m["smile"]
@@ -468,7 +469,7 @@ def _mouth_fields(face: FaceModel, out: F32, xy: F32, upper: Bools) -> None:
     # Jaw: a lens at the lips that widens to the whole jaw at the chin and fades in the neck.
     deep = 1 - _ease(under / drop)
     width = 1 + 1.1 * (1 - _ease(under / (0.9 * drop)))
-    jaw = np.maximum(1 - (s / width) ** 2, 0) ** (1 + 0.5 * deep)
+    jaw = np.maximum(1 - (s / width) ** 2, 0) ** (0.85 + 0.65 * deep)
     jaw = jaw * (1 - 0.18 * deep) * _ease((under - 1.05 * drop) / (1.5 * drop))
 
     def push(name: str, amount: F32) -> None:
@@ -495,7 +496,7 @@ def _mouth_fields(face: FaceModel, out: F32, xy: F32, upper: Bools) -> None:
     out[FIELD["smile"]] += (0.14 * half * reach)[:, None] * along - (0.20 * half * corner)[
         :, None
     ] * down
-    out[FIELD["jaw"]] += (0.10 * half * corner)[:, None] * down - (0.07 * half * reach)[
+    out[FIELD["jaw"]] += (0.12 * half * corner)[:, None] * down - (0.12 * half * reach)[
         :, None
     ] * along
     for cheek in (425, 205):

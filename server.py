@@ -44,11 +44,13 @@ class VoiceSettings:
     """Where `say` gets its voice."""
 
     kind: Literal["auto", "none", "piper", "endpoint"] = "auto"
-    "auto takes the local voice when it is installed, and none otherwise."
+    "auto: the endpoint when a URL is set, else the local voice when it is installed, else none."
     url: str = ""
     "Base of an OpenAI-compatible API, such as http://localhost:8000/v1."
-    model: str = "tts-1"
-    voice: str = "alloy"
+    model: str = ""
+    "The endpoint's model (tts-1 when empty); for piper, the path of another voice's .onnx."
+    voice: str = ""
+    "The endpoint's voice (alloy when empty)."
     api_key: str = field(default="", repr=False)
 
 

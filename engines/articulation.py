@@ -12,8 +12,10 @@ from core import MOUTH, MOUTH_CHANNELS
 
 HOP_SECONDS: Final = 0.01
 GATE_DBFS: Final = -46.0
-"What is quieter never moves the mouth (room tone, microphone noise); a clear voice gets 8 dB."
+"What is quieter never moves the mouth: room tone, microphone noise. A clear voice gets 8 dB."
 SILENT_DBFS: Final = -120.0
+VOICED: Final = 0.3
+"Voicing above which a hop counts as voice (`Spectrum.voicing`)."
 HANG_HOPS: Final = 24
 "A voice counts as speaking until this long after its last voiced hop: a stop's gap and more."
 
@@ -37,7 +39,7 @@ class _Levels:
         self._mean = SILENT_DBFS
         self._variance = 0.0
 
-    def hear(self, level: float, voicing: float) -> float:
+    def hear(self, level: float, voicing: float, tilt: float) -> float:
         """Take in one hop; returns how surely it is more than background, 0 to 1."""
         deviation = level - self._mean
         self._mean += 0.06 * deviation
@@ -46,17 +48,17 @@ class _Levels:
         if level < self.floor:
             self.floor += 0.4 * (level - self.floor)
         else:
-            rate = (30.0 if voicing < 0.6 else 5.0) if steady else 1.5  # dB/s
+            rate = (30.0 if voicing < VOICED else 5.0) if steady else 1.5  # dB/s
             self.floor = min(self.floor + rate * HOP_SECONDS, level)
         self.floor = max(self.floor, -90.0)
-        gate = GATE_DBFS - 8.0 * ramp(0.75, 0.9, voicing)
+        gate = GATE_DBFS - 8.0 * ramp(VOICED, 0.7, voicing) * ramp(-30.0, -22.0, tilt)
         threshold = max(gate, self.floor + 7.0)
         active = ramp(threshold, threshold + 6.0, level)
-        if active > 0.0 and voicing > 0.5:
+        if active > 0.0 and voicing > VOICED:
             if level > self.loud:
                 self.loud += 0.06 * (level - self.loud)
             else:
-                self.loud -= 1.5 * HOP_SECONDS * active
+                self.loud -= 2.5 * HOP_SECONDS * active
             self.loud = min(max(self.loud, -42.0), -6.0)
         return active
 
@@ -120,14 +122,16 @@ class Articulator:
     ) -> list[float]:
         """The mouth this hop asks for, 9 channels in [0, 1]; fields as in `Spectrum`."""
         levels = self._levels
-        active = levels.hear(max(level, hiss), voicing)
-        loud = min(max((level - levels.loud + 26.0) / 26.0, 0.0), 1.1)
-        fricative = active * ramp(-4.0, 4.0, hiss - level + 6.0 * (1.0 - voicing))
+        active = levels.hear(max(level, hiss), voicing, tilt)
+        loud = min(max((level - levels.loud + 30.0) / 30.0, 0.0), 1.1)
+        hissing = ramp(-4.0, 4.0, hiss - level + 3.0 * (1.0 - voicing))  # s, z
+        rushing = ramp(-13.0, -6.0, hiss - level) * ramp(8.0, 15.0, tilt) * ramp(0.4, 0.2, voicing)
+        fricative = active * max(hissing, rushing)
         voiced = active * (1.0 - fricative)
         self._follow_voice(voiced * loud, voicing, tilt, first, second)
         labial = self._labial(level, hiss, tilt, second)
 
-        drive = voiced * loud**1.3
+        drive = voiced * loud**1.2
         opening = self._first.place(first)
         openness = ramp(0.0, 1.0, opening)
         colour = self._second.place(second)
@@ -143,8 +147,8 @@ class Articulator:
         talking = ramp(0.20, 0.08, self._since_voice)
 
         target = [0.0] * len(MOUTH_CHANNELS)
-        jaw = (0.10 + 0.46 * openness) * drive
-        target[_JAW] = (jaw + 0.05 * talking) * (1.0 - 0.9 * shut) + 0.04 * fricative
+        jaw = (0.07 + 0.47 * openness) * drive
+        target[_JAW] = (jaw + 0.04 * talking) * (1.0 - 0.9 * shut) + 0.04 * fricative
         target[_WIDE] = 0.45 * drive * front + 0.3 * sharp
         target[_PUCKER] = 0.6 * drive * rounded + 0.4 * hushed
         target[_PRESS] = max(closure * (0.15 + 0.8 * labial), 0.65 * murmur)
@@ -157,13 +161,15 @@ class Articulator:
         self, strength: float, voicing: float, tilt: float, first: float, second: float
     ) -> None:
         """Learn this voice, and how long ago it was heard."""
-        heard = strength > 0.15 and voicing > 0.5
-        self._since_voice = 0.0 if heard else min(self._since_voice + HOP_SECONDS, 1.0)
-        self._voiced_run = min(self._voiced_run + 1, 100) if heard else 0
-        if self._voiced_run >= 3:
+        heard = strength > 0.15 and voicing > VOICED
+        self._voiced_run = min(self._voiced_run + 1, 3) if heard else 0
+        # One periodic hop may be chance, unless a voice has just been heard.
+        if self._voiced_run == 3 or (heard and self._hang):
+            self._since_voice = 0.0
             self._hang = HANG_HOPS
-        elif self._hang:
-            self._hang -= 1
+        else:
+            self._since_voice = min(self._since_voice + HOP_SECONDS, 1.0)
+            self._hang = max(self._hang - 1, 0)
         if not heard:
             return
         self._first.hear(first, strength)

@@ -14,8 +14,10 @@ import numpy as np
 from core import F32, IRIS_LEFT, IRIS_RIGHT, U8
 from face import IRIS_MM, LIMBUS_DEPTH_MM, FaceModel, Slit
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 GLINT_FOLLOW = 0.5
-"Travel of the corneal reflex over that of the pupil: the cornea's centre of curvature lies about 5.5 mm in front of the eye's centre of rotation, the iris plane 10.5 mm."  # noqa: E501
+"""Travel of the corneal reflex over that of the pupil: the cornea's centre of curvature lies about
+5.5 mm in front of the eye's centre of rotation, the iris plane 10.5 mm."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +28,8 @@ class EyeLayer:
     iris: F32
     "Colour times coverage, coverage; at its place in the portrait."
     glint: F32
+    rest: F32
+    "What the other layers miss of the portrait's own look; shown while the eye hardly moves."
     origin: tuple[int, int]
     "x, y of the patch's first pixel."
     centre: F32
@@ -35,12 +39,13 @@ class EyeLayer:
     shadow: float
     "Reach of the upper lid's shadow, pixels."
 
-    def state(self, angles: F32, out: F32) -> None:
-        """Fill the 13 numbers `engines.warp.eye_colour` reads.
+    def state(self, angles: F32, raised: float, out: F32) -> None:
+        """Fill the 14 numbers `engines.warp.eye_colour` reads.
 
         Args:
             angles: rotation in radians: to image right, downwards.
-            out: float32 ``[13]``, written.
+            raised: how far the upper lid is above its place in the portrait, share of the gap.
+            out: float32 ``[14]``, written.
         """
         depth = LIMBUS_DEPTH_MM * self.mm
         h, v = float(angles[0]), float(angles[1])
@@ -53,6 +58,8 @@ class EyeLayer:
         out[6:10] = np.linalg.inv(axes).ravel()
         out[10] = self.shadow
         out[11:13] = GLINT_FOLLOW * np.asarray(shift)
+        moved = float(np.hypot(*shift)) / (2.0 * self.mm)
+        out[13] = np.exp(-(moved**2)) * np.exp(-((max(raised, 0.0) / 0.1) ** 2))
 
 
 def build_eye(picture: U8, face: FaceModel, eye: int) -> EyeLayer:
@@ -72,32 +79,29 @@ def build_eye(picture: U8, face: FaceModel, eye: int) -> EyeLayer:
     s, t = slit.frame(xy)
     inner = np.minimum(t - slit.edge(s, True), slit.edge(s, False) - t)
     inner = np.where(np.abs(s) < 1, inner, -np.minimum(10.0, np.abs(s) * slit.half)).astype("f4")
-    visible = _soft(inner, -1.2, 0.0)
     rho = np.hypot(*np.moveaxis(xy - centre, -1, 0)) / radius
-    iris_zone = _soft(1.14 - rho, 0.0, 0.10)
-    disc = _soft(1.04 - rho, 0.0, max(1.4 / radius, 0.10))
+    disc = _soft(1.05 - rho, 0.0, max(1.4 / radius, 0.12))[..., None]
+    shadow = max(0.12 * slit.half, 1.0)
+    light = shade((t - slit.edge(s, True)) / shadow, (slit.edge(s, False) - t) / shadow)
+    light = np.where(np.abs(s) < 1, light, 1)[..., None]
+    bare = crop / light
 
-    clear = _soft(inner, 0.05 * slit.half, 0.11 * slit.half) * (1 - iris_zone)
-    white = fill(crop, clear * _bright(crop, clear))
-    white = (
-        visible[..., None] * (crop * (1 - iris_zone[..., None]))
-        + white * (1 - visible * (1 - iris_zone))[..., None]
-    )
+    clear = _soft(inner, 0.05 * slit.half, 0.11 * slit.half) * _soft(rho, 1.08, 1.20)
+    white = fill(bare, clear * _whiteness(bare, clear))
+    # A ball, not paper: it turns away from the light towards the corners.
+    white = white * (0.97 - 0.20 * np.minimum(np.abs(s), 1.2) ** 2.5)[..., None]
+    colour, glint = _iris(bare, radius, rho, _soft(inner, 0.07 * slit.half, 0.13 * slit.half))
+    made = (white * (1 - disc) + colour * disc) * light + glint
+    rest = (crop - made) * _soft(inner, -1.0, 0.5)[..., None]
+    one, pad = np.ones((h, w, 1), np.float32), np.zeros((h, w, 1), np.float32)
 
-    whole, glint = _iris(crop, xy, centre, radius, rho, inner, slit, disc)
-    seen = crop - white * (1 - disc[..., None]) - glint
-    colour = visible[..., None] * seen + (1 - visible[..., None]) * disc[..., None] * whole
-    iris = np.dstack([colour, disc]) * _soft(1.3 - rho, 0, 0.1)[..., None]
-    pad = np.zeros((h, w, 1), np.float32)
+    def pack(colours: F32, cover: F32) -> F32:
+        return np.ascontiguousarray(np.dstack([colours, cover]), np.float32)
+
     return EyeLayer(
-        np.ascontiguousarray(np.dstack([white, pad + 1]), np.float32),
-        np.ascontiguousarray(iris, np.float32),
-        np.ascontiguousarray(np.dstack([glint, pad]), np.float32),
-        (int(origin[0]), int(origin[1])),
-        centre,
-        mm,
-        max(0.09 * slit.half, 1.0),
-    )
+        pack(white, one), pack(colour * disc, disc), pack(glint, pad), pack(rest, pad),
+        (int(origin[0]), int(origin[1])), centre, mm, shadow,
+    )  # fmt: skip
 
 
 def fill(image: F32, weight: F32) -> F32:
@@ -110,12 +114,19 @@ def fill(image: F32, weight: F32) -> F32:
         colour, w = levels[-1]
         levels.append((cv2.pyrDown(colour), cv2.pyrDown(w)))
     colour, w = levels[-1]
-    result = colour / np.maximum(w, 1e-6)[..., None]
+    result = colour / np.maximum(w, 1e-9)[..., None]
     for colour, w in reversed(levels[:-1]):
         result = cv2.pyrUp(result, dstsize=(w.shape[1], w.shape[0]))
         known = np.minimum(w * 4, 1)[..., None]
-        result = known * colour / np.maximum(w, 1e-6)[..., None] + (1 - known) * result
+        result = known * colour / np.maximum(w, 1e-9)[..., None] + (1 - known) * result
     return np.asarray(result, np.float32)
+
+
+def shade(upper: F32, lower: F32) -> F32:
+    """`engines.warp.lid_shade` for arrays."""
+    above = 0.50 * np.exp(-np.maximum(upper, 0))
+    below = 0.26 * np.exp(-np.maximum(lower, 0) * 1.2)
+    return np.asarray((1 - above) * (1 - below), np.float32)
 
 
 def _cut(picture: U8, slit: Slit, radius: float) -> tuple[F32, F32]:
@@ -132,34 +143,33 @@ def _soft(x: F32, low: float, high: float) -> F32:
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
-def _bright(crop: F32, clear: F32) -> F32:
-    """Downweight what is much darker than the white of this eye: lashes, shadows."""
-    luma = crop @ np.array([0.299, 0.587, 0.114], np.float32)
-    chosen = luma[clear > 0.5]
-    if len(chosen) < 4:
-        return np.ones_like(luma)
-    typical = float(np.percentile(chosen, 60))
-    return _soft(luma / max(typical, 1.0), 0.55, 0.85) + 1e-3
+def _whiteness(bare: F32, clear: F32) -> F32:
+    """How much a pixel is like the white of this eye: bright and less red than skin."""
+    score = bare @ LUMA - 0.8 * np.maximum(bare[..., 0] - bare[..., 2], 0)
+    chosen = clear > 0.5
+    if chosen.sum() < 4:
+        return np.ones_like(score)
+    best = chosen & (score >= np.percentile(score[chosen], 45))
+    white = np.median(bare[best], axis=0)
+    distance = np.linalg.norm(bare - white, axis=-1) / max(float(white @ LUMA), 30.0)
+    return np.asarray(np.exp(-0.5 * (distance / 0.22) ** 2) + 1e-4, np.float32)
 
 
-def _iris(
-    crop: F32, xy: F32, centre: F32, radius: float, rho: F32, inner: F32, slit: Slit, disc: F32
-) -> tuple[F32, F32]:
-    """The whole iris (polar means, mirrored texture where hidden) and the glint on it."""
-    s, t = slit.frame(xy)
-    under_lid = t - slit.edge(s, True)
-    good = _soft(inner, 0.5, 2.0) * _soft(under_lid, 0.06 * slit.half, 0.16 * slit.half)
-    luma = crop @ np.array([0.299, 0.587, 0.114], np.float32)
+def _iris(bare: F32, radius: float, rho: F32, good: F32) -> tuple[F32, F32]:
+    """The whole iris without its glint, and the glint.
+
+    Where the lids hide it the iris is the mean of its visible part at the same radius.
+    """
+    luma = bare @ LUMA
     rings = 14
     ring = np.clip((rho * 10).astype(int), 0, rings - 1)
     means = np.zeros((rings, 3), np.float32)
     have = np.zeros(rings, bool)
     for i in range(rings):
-        weight = good * (ring == i)
-        values = crop[weight > 0.4]
-        if len(values) >= 3:
-            level = luma[weight > 0.4]
-            means[i] = values[level <= np.percentile(level, 75)].mean(0)  # without the glint
+        chosen = (good > 0.5) & (ring == i)
+        if chosen.sum() >= 3:
+            level = luma[chosen]
+            means[i] = bare[chosen][level <= np.percentile(level, 75)].mean(0)  # without glint
             have[i] = True
     if not have.any():
         means[:] = (60, 45, 40)
@@ -171,10 +181,12 @@ def _iris(
     low = position.astype(int)
     part = (position - low)[..., None]
     polar = means[low] * (1 - part) + means[np.minimum(low + 1, rings - 1)] * part
-    excess = luma - polar @ np.array([0.299, 0.587, 0.114], np.float32)
-    spread = max(float(np.std(luma[(good > 0.4) & (rho < 0.9)])) if known.size else 0.0, 8.0)
-    mask = _soft(excess, 1.6 * spread, 3.2 * spread) * _soft(0.92 - rho, 0, 0.15)
-    mask = mask * _soft(inner, 0.0, 1.5)
+    excess = luma - polar @ LUMA
+    seen = (good > 0.5) & (rho < 0.9)
+    spread = max(float(np.std(luma[seen])) if seen.any() else 0.0, 8.0)
+    mask = _soft(excess, 1.6 * spread, 3.2 * spread) * _soft(0.88 - rho, 0, 0.15) * good
     mask = np.minimum(cv2.GaussianBlur(cv2.dilate(mask, np.ones((3, 3))), (0, 0), 0.7), 1)
-    glint = np.maximum(crop - polar, 0) * mask[..., None]
-    return polar.astype(np.float32), glint.astype(np.float32)
+    mask = mask[..., None]
+    glint = np.maximum(bare - polar, 0) * mask
+    own = (bare - glint) * good[..., None] + polar * (1 - good[..., None])
+    return own.astype(np.float32), glint.astype(np.float32)

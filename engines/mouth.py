@@ -80,7 +80,7 @@ _MAX_SPEED: Final = 9.0
 "Per second: 0.36 a frame. Lips in fast speech reach their targets in 50 to 100 ms."
 _MAX_STEP: Final = _MAX_SPEED * HOP_SECONDS
 _STILL: Final = 2e-3
-_STIFFNESS: Final = {"jaw": (60.0, 48.0), "press": (80.0, 60.0), "tuck": (60.0, 50.0)}
+_STIFFNESS: Final = {"jaw": (70.0, 55.0), "press": (80.0, 60.0), "tuck": (60.0, 50.0)}
 _STIFFNESS_ELSE: Final = (40.0, 32.0)
 
 

@@ -26,6 +26,11 @@ UPPER_EDGE_MM = (2.1, 1.5, 1.9, 1.3, 1.0, 0.6, 0.4)
 "How far each upper crown reaches below the line of closed lips, mm."
 
 
+LOWER_LIGHT = np.array([0.84, 0.80, 0.74], np.float32)
+"Lower teeth stand further back and in the lip's shade."
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MouthLayer:
     """Textures of the mouth's inside; float32 ``[h, w, 4]``, colour times coverage, coverage."""
@@ -33,6 +38,8 @@ class MouthLayer:
     upper: F32
     lower: F32
     tongue: F32
+    rest: F32
+    "What the other layers miss of a parted mouth's own look; shown while it hardly moves."
     origin: tuple[int, int]
     mm: float
     "Pixels per millimetre in the mouth."
@@ -40,22 +47,26 @@ class MouthLayer:
     down: F32
     "Unit vector from the upper to the lower lip."
 
-    def state(self, drop: float, tongue: float, out: F32) -> None:
-        """Fill the 12 numbers `engines.warp.mouth_colour` reads.
+    def state(self, drop: float, tongue: float, light: float, moved: float, out: F32) -> None:
+        """Fill the 13 numbers `engines.warp.mouth_colour` reads.
 
         Args:
             drop: how far the lower teeth have moved down, pixels.
             tongue: the tongue control, 0..1.
-            out: float32 ``[12]``, written.
+            light: share of the light that enters; rounded lips keep some out.
+            moved: how far the mouth is from the portrait's own, 0 for not at all.
+            out: float32 ``[13]``, written.
         """
-        rise = 0.85 * drop - tongue * min(0.55 * drop + 1.0 * self.mm, 8 * self.mm)
+        rise = 0.78 * drop - tongue * min(0.5 * drop + 1.5 * self.mm, 8 * self.mm)
         out[0:2] = self.origin
         out[2:4] = drop * self.down
         out[4:6] = rise * self.down
         out[6] = self.mm
         out[7:10] = self.cavity
-        out[10] = 1.0
-        out[11] = min(drop / (10 * self.mm), 1.0)
+        # Little of the tongue is lit behind nearly closed teeth.
+        out[10] = 0.35 + 0.65 * min(drop / (14 * self.mm), 1.0) + 0.3 * tongue
+        out[11] = light
+        out[12] = np.exp(-((moved / 0.08) ** 2))
 
 
 def build_mouth(picture: U8, slit: Slit, closed: bool, tooth: F32, lip: F32) -> MouthLayer:
@@ -78,15 +89,24 @@ def build_mouth(picture: U8, slit: Slit, closed: bool, tooth: F32, lip: F32) -> 
     line = slit.edge(s, True) if closed else slit.edge(s, False) - 1.8 * mm
     x, y = s * HALF_MOUTH_MM, (t - line) / mm
     gum = 0.55 * lip + np.array([30, 8, 8], np.float32)
-    upper = _teeth(x, y, UPPER_WIDTHS, np.array(UPPER_EDGE_MM), tooth, gum, downwards=True)
-    lower_edge = np.full(7, 0.3)
-    lower = _teeth(x, y, LOWER_WIDTHS, lower_edge, tooth * 0.86, gum * 0.8, downwards=False)
-    if not closed:
+    rest = np.zeros((*x.shape, 4), np.float32)
+    if closed:
+        upper = _teeth(x, y, UPPER_WIDTHS, np.array(UPPER_EDGE_MM), tooth, gum, downwards=True)
+    else:
         crop = picture[y0:y1, x0:x1].astype(np.float32)
-        upper = _own_teeth(crop, upper, slit, s, t, mm)
+        upper, own, rest = _own_teeth(crop, slit, s, t, mm)
+        tooth = np.minimum(own, 235) if own.any() else tooth
+    # In a parted mouth the lower teeth just look over the lower lip.
+    y_low = y if closed else (t - slit.edge(s, False)) / mm + 1.1
+    lower = _teeth(
+        x, y_low, LOWER_WIDTHS, np.full(7, 0.3), tooth * LOWER_LIGHT, gum, downwards=False
+    )
+    lower *= _smooth(19.0 - np.abs(x), 0.0, 6.0)[..., None]
     tongue = _tongue(x, y, lip)
     cavity = (0.10 * lip + np.array([12, 3, 3], np.float32)).astype(np.float32)
-    return MouthLayer(upper, lower, tongue, (x0, y0), mm, cavity, slit.down.astype(np.float32))
+    return MouthLayer(
+        upper, lower, tongue, rest, (x0, y0), mm, cavity, slit.down.astype(np.float32)
+    )
 
 
 def shade(upper_mm: F32, lower_mm: F32) -> F32:
@@ -128,36 +148,60 @@ def _teeth(
     return np.ascontiguousarray(np.dstack([colour * cover[..., None], cover]), np.float32)
 
 
-def _own_teeth(crop: F32, drawn: F32, slit: Slit, s: F32, t: F32, mm: float) -> F32:
-    """The portrait's own teeth in front of drawn ones.
+def _own_teeth(crop: F32, slit: Slit, s: F32, t: F32, mm: float) -> tuple[F32, F32, F32]:
+    """The portrait's own teeth, completed under the lips; their colour; what is missing at rest.
 
-    Colours are divided by the lips' shade, which the painter multiplies again, so that the
-    unmoved mouth is the picture itself.
+    Colours are divided by the lips' shade, which the painter multiplies again. Under the upper
+    lip the teeth go on a little and turn into gum; at the lower edge, where they are teeth, they
+    end softly.
     """
     du, dl = t - slit.edge(s, True), slit.edge(s, False) - t
     inside = np.where(np.abs(s) < 1, np.minimum(du, dl), -9.0).astype(np.float32)
-    seen = _smooth(inside, -1.0, 0.0)
-    sure = _smooth(inside, 0.4 * mm, 1.2 * mm) + 1e-4 * seen
-    spread = fill(crop, sure)
-    lit = (seen[..., None] * crop + (1 - seen[..., None]) * spread) / shade(du / mm, dl / mm)[
-        ..., None
-    ]
-    # Above the visible part the teeth go on under the lip; below it they end in a soft edge.
-    cover = np.where(dl > 0, 1.0, _smooth(dl, -2.2 * mm, -0.6 * mm)).astype(np.float32)
-    cover = cover * np.where(np.abs(s) < 1, 1, 0)
-    luma = spread @ np.array([0.299, 0.587, 0.114], np.float32)
-    del luma
-    colour = lit * cover[..., None] + drawn[..., :3] * (1 - cover[..., None])
-    alpha = cover + drawn[..., 3] * (1 - cover)
-    return np.ascontiguousarray(np.dstack([colour, alpha]), np.float32)
+    # The last half millimetre is half lip: it is shown only at rest, as part of the picture.
+    seen = _smooth(inside, 0.35 * mm, 0.85 * mm)[..., None]
+    light = np.maximum(shade(du / mm, dl / mm), 0.30)[..., None]
+    bare = crop / light
+    luma = crop @ LUMA
+    sure = _smooth(inside, 0.3 * mm, 0.9 * mm)
+    tooth = sure * _whiteness(crop, luma, sure)
+    clean = tooth > 0.6
+    tone = np.median(bare[clean], axis=0) if clean.sum() > 8 else np.zeros(3, np.float32)
+    dental = np.minimum(fill(bare, tooth + 1e-5 * sure + 1e-9), 245.0)
+    near = fill(np.repeat(tooth[..., None], 3, 2), sure + 1e-6)  # is there tooth next to here?
+    near = _smooth(near, 0.25, 0.65)
+    gum = np.array([176, 96, 90], np.float32) * float(luma[sure > 0.5].mean() / 190.0 + 0.1)
+    to_gum = _smooth(-du, 0.8 * mm, 2.6 * mm)[..., None]
+    above = dental * (1 - to_gum) + gum * to_gum * (1 - 0.5 * _smooth(-du, mm, 6 * mm))[..., None]
+    hidden = near * above + (1 - near) * fill(bare, sure + 1e-9)
+    low = _smooth(du - dl, -0.8 * mm, 0.8 * mm)  # nearer to the lower lip than to the upper one
+    ends = _smooth(dl, -1.3 * mm, -0.2 * mm) * near[..., 0]
+    cover = (1 - low + low * ends) * _smooth(1.06 - np.abs(s), 0.0, 0.10)
+    cover = np.maximum(cover, seen[..., 0])
+    own = bare * seen + hidden * (1 - seen)
+    packed = np.dstack([own * cover[..., None], cover])
+    rest = np.dstack(
+        [(crop - own * light * cover[..., None]) * _smooth(inside, -1.0, 0.3)[..., None], cover]
+    )
+    return (
+        np.ascontiguousarray(packed, np.float32),
+        tone.astype(np.float32),
+        np.ascontiguousarray(rest, np.float32),
+    )
+
+
+def _whiteness(crop: F32, luma: F32, sure: F32) -> F32:
+    """How much a pixel between the lips is tooth: among the bright ones, and not red."""
+    bright = float(np.percentile(luma[sure > 0.5], 85)) if (sure > 0.5).sum() > 8 else 255.0
+    redness = (crop[..., 0] - crop[..., 1]) / (crop.sum(-1) + 40)
+    return _smooth(luma / max(bright, 40.0), 0.45, 0.75) * _smooth(0.13 - redness, 0.0, 0.05)
 
 
 def _tongue(x: F32, y: F32, lip: F32) -> F32:
     """A soft mound behind the lower teeth."""
-    r = np.sqrt((x / 19.0) ** 2 + ((y - 10.0) / 8.5) ** 2)
-    cover = _smooth(1 - r, 0.0, 0.30)
-    groove = 1 - 0.18 * np.exp(-((x / 2.2) ** 2)) * _smooth(y, 1.0, 8.0)
-    light = (0.42 + 0.40 * _smooth(1.0 - r, 0.0, 0.7)) * groove
+    r = np.sqrt((x / 20.0) ** 2 + ((y - 5.0) / 10.0) ** 2)
+    cover = _smooth(1 - r, 0.0, 0.35)
+    groove = 1 - 0.20 * np.exp(-((x / 2.0) ** 2)) * _smooth(y, -1.0, 6.0)
+    light = (0.30 + 0.50 * _smooth(1.0 - r, 0.0, 0.8)) * groove
     tone = 0.75 * lip + np.array([28, 6, 8], np.float32)
     colour = tone * light[..., None]
     out = np.dstack([colour * cover[..., None], cover]).astype(np.float32)

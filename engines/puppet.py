@@ -31,9 +31,10 @@ class Puppet:
         self._upper, self._lower = np.zeros(face, np.float32), np.zeros(face, np.float32)
         self._undo_upper, self._undo_lower = np.zeros(face, "f4"), np.zeros(face, "f4")
         self._head, self._undo_head = np.zeros(head, "f4"), np.zeros(head, "f4")
-        self._eyes = np.zeros((2, 13), np.float32)
-        self._mouth = np.zeros(12, np.float32)
-        self._ramp = max(1.0, 1.7 * rig.size / 512)
+        self._eyes = np.zeros((2, 14), np.float32)
+        self._mouth = np.zeros(13, np.float32)
+        self._inset = 0.4 * rig.face.mm
+        self._ramp = max(1.0, 1.1 * rig.face.mm)
 
     def render(self, controls: F32, mouth: F32, out: U8 | None = None) -> U8:
         """One frame.
@@ -61,9 +62,10 @@ class Puppet:
         warp.paint(
             rig.crop, rig.double, self._undo_head, turns, rig.size / (rig.depth.shape[0] - 1),
             self._undo_upper, self._undo_lower, rig.step, rig.zones,
-            (left.white, left.iris, left.glint), (right.white, right.iris, right.glint),
-            (rig.mouth.upper, rig.mouth.lower, rig.mouth.tongue),
-            rig.slits, self._eyes, self._mouth, self._ramp, out,
+            (left.white, left.iris, left.glint, left.rest),
+            (right.white, right.iris, right.glint, right.rest),
+            (rig.mouth.upper, rig.mouth.lower, rig.mouth.tongue, rig.mouth.rest),
+            rig.slits, self._eyes, self._mouth, self._inset, self._ramp, out,
         )  # fmt: skip
         return out
 
@@ -87,10 +89,13 @@ class Puppet:
     def _look(self, c: F32, m: F32, weights: F32) -> None:
         angles = gaze_angles(c)
         for i, eye in enumerate(self.rig.eyes):
-            eye.state(angles, self._eyes[i])
+            raised = -float(weights[FIELD["lid_upper_" + "LR"[i]]])
+            eye.state(angles, raised, self._eyes[i])
         half = self.rig.face.mouth.half
         drop = float(weights[FIELD["jaw"]]) * JAW_DROP * half
-        self.rig.mouth.state(drop, float(m[MOUTH["tongue"]]), self._mouth)
+        light = 1 - 0.3 * float(m[MOUTH["pucker"]]) * (1 - 0.5 * float(m[MOUTH["jaw"]]))
+        moved = float(np.abs(m).sum())
+        self.rig.mouth.state(drop, float(m[MOUTH["tongue"]]), light, moved, self._mouth)
 
     def _turn(self, c: F32) -> bool:
         pose = c[CHANNEL["pitch"] :]

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from core import F32, I32, U8, Portrait
 from engines.eyeball import EyeLayer, build_eye
 from engines.head import build_head
+from engines.lips import lips_meet, snap_closed, snap_open
 from engines.mouth_interior import MouthLayer, build_mouth
-from face import FIELDS, LIP_CORNERS, LIP_LOWER_INNER, LIP_UPPER_INNER, FaceModel, Slit
+from face import FIELDS, FaceModel, Slit
 
 NODES = 257
 "Nodes per side of the expression grid: one in two pixels at 512."
@@ -81,9 +82,9 @@ def build_rig(portrait: Portrait, size: int = 512) -> Rig:
     mesh[:, :2] = (mesh[:, :2] + 0.5) * scale - 0.5
     mesh[:, 2] *= scale
     face = FaceModel.from_mesh(mesh)
-    closed = _lips_meet(crop, face.mouth)
-    if closed:
-        face = FaceModel.from_mesh(_snap_lips(crop, mesh, face.mouth))
+    closed = lips_meet(face.mouth)
+    snap = snap_closed if closed else snap_open
+    face = FaceModel.from_mesh(snap(crop, mesh, face.mouth))
     crop = np.ascontiguousarray(crop, np.uint8)
     eyes = (build_eye(crop, face, 0), build_eye(crop, face, 1))
     mouth = build_mouth(crop, face.mouth, closed, _tooth(crop, face, eyes), _lip(crop, face))
@@ -107,68 +108,6 @@ def _double(crop: U8) -> U8:
 
 def _pack(slit: Slit) -> F32:
     return np.array([*slit.centre, *slit.axis, slit.half, *slit.upper, *slit.lower], np.float32)
-
-
-def _lips_meet(crop: U8, slit: Slit) -> bool:
-    """Closed lips: hardly a gap between the edges, or a thin one with nothing bright in it."""
-    s = np.linspace(-0.6, 0.6, 25, dtype=np.float32)
-    gap = float(slit.gap(s).mean()) / slit.half
-    return gap < 0.055
-
-
-def _snap_lips(crop: U8, mesh: F32, slit: Slit) -> F32:
-    """Move both inner lip edges onto the dark line between closed lips.
-
-    The mesh may be off by a few pixels there, and a lip that takes some of its neighbour along
-    looks torn when the mouth opens. The line is the darkest smooth path near the mesh's own.
-    """
-    columns, rows = 61, 41
-    s = np.linspace(-0.96, 0.96, columns, dtype=np.float32)
-    middle = (slit.edge(s, True) + slit.edge(s, False)) / 2
-    reach = 0.13 * slit.half
-    offsets = np.linspace(-reach, reach, rows, dtype=np.float32)
-    t = middle[None] + offsets[:, None] * np.sqrt(np.maximum(1 - s * s, 0))[None]
-    x = slit.centre[0] + slit.axis[0] * s[None] * slit.half + slit.down[0] * t
-    y = slit.centre[1] + slit.axis[1] * s[None] * slit.half + slit.down[1] * t
-    grey = (crop.astype(np.float32) @ LUMA).astype(np.float32)
-    grey = cv2.GaussianBlur(grey, (0, 0), max(0.012 * slit.half, 0.4))
-    cost = cv2.remap(grey, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
-    spread = max(float(cost.max() - cost.min()), 1.0)
-    cost = cost / spread + 0.25 * (offsets[:, None] / reach) ** 2
-    path = offsets[_cheapest(cost, 0.10)] * np.sqrt(np.maximum(1 - s * s, 0))
-    line = middle + path
-    fitted = Slit.fit(
-        np.stack([slit.centre - slit.axis * slit.half, slit.centre + slit.axis * slit.half]),
-        *(2 * [_points(slit, s, line)]),
-    )
-    snapped = mesh.copy()
-    for ring in (LIP_UPPER_INNER, LIP_LOWER_INNER):
-        at, _ = slit.frame(mesh[list(ring), :2])
-        snapped[list(ring), :2] = _points(slit, at, fitted.edge(at, True))
-    ends = mesh[list(LIP_CORNERS), :2]
-    snapped[list(LIP_CORNERS), :2] = ends
-    return snapped
-
-
-def _points(slit: Slit, s: F32, t: F32) -> F32:
-    points = slit.centre + s[:, None] * slit.half * slit.axis + t[:, None] * slit.down
-    return np.asarray(points, np.float32)
-
-
-def _cheapest(cost: F32, stiffness: float) -> npt.NDArray[np.intp]:
-    """Row per column of the path of least cost, paying ``stiffness`` per row of change."""
-    rows, columns = cost.shape
-    change = stiffness * np.abs(np.arange(rows)[:, None] - np.arange(rows)[None])
-    total, came = cost[:, 0], np.zeros((rows, columns), np.intp)
-    for column in range(1, columns):
-        options = total[None] + change
-        came[:, column] = options.argmin(1)
-        total = options.min(1) + cost[:, column]
-    path = np.zeros(columns, np.intp)
-    path[-1] = total.argmin()
-    for column in range(columns - 1, 0, -1):
-        path[column - 1] = came[path[column], column]
-    return path
 
 
 def _tooth(crop: U8, face: FaceModel, eyes: tuple[EyeLayer, EyeLayer]) -> F32:

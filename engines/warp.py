@@ -206,21 +206,32 @@ def _edges(slit, x, y):
     return up - t, t - low
 
 
+@nb.njit(_f(_f, _f), **_OPTIONS)
+def lid_shade(upper, lower):
+    """Light that reaches the eyeball at these distances below the upper and above the lower lid,
+    in units of the upper lid's shadow."""
+    one = np.float32(1)
+    above = np.float32(0.50) * math.exp(-upper)
+    below = np.float32(0.26) * math.exp(-lower * np.float32(1.2))
+    return (one - above) * (one - below)
+
+
 # Layout of the per-eye state, float32: see `engines.eyeball.EyeLayer.state`.
 # 0, 1 origin of the patches; 2, 3 iris centre; 4, 5 shift; 6..9 inverse 2x2 of the turned disc;
-# 10 width of the lid's shadow; 11, 12 shift of the glint.
+# 10 reach of the lid's shadow; 11, 12 shift of the glint; 13 share of the rest.
 
 
-@nb.njit(nb.types.UniTuple(_f, 3)(_3d, _3d, _3d, _1d, _f, _f, _f, _f), **_OPTIONS)
-def eye_colour(white, iris, glint, eye, x, y, shadow_now, shadow_then):
+@nb.njit(nb.types.UniTuple(_f, 3)(_3d, _3d, _3d, _3d, _1d, _f, _f, _f, _f), **_OPTIONS)
+def eye_colour(white, iris, glint, rest, eye, x, y, under_upper, over_lower):
     """The eyeball at (x, y) of the unturned face.
 
     Args:
-        white: ``[h, w, 4]`` sclera.
-        iris: ``[h, w, 4]`` colour times coverage, coverage.
+        white: ``[h, w, 4]`` sclera without the lids' shade.
+        iris: ``[h, w, 4]`` colour times coverage, coverage; likewise.
         glint: ``[h, w, 4]`` light to add.
+        rest: ``[h, w, 4]`` what is missing to the portrait's own eye.
         eye: per-eye state.
-        shadow_now, shadow_then: distance below the upper lid now and in the portrait, pixels.
+        under_upper, over_lower: distance to the edges of the lids, pixels.
     """
     one = np.float32(1)
     r, g, b, _ = _patch(white, x - eye[0], y - eye[1])
@@ -229,15 +240,22 @@ def eye_colour(white, iris, glint, eye, x, y, shadow_now, shadow_then):
     uy = eye[3] + eye[8] * dx + eye[9] * dy
     ir, ig, ib, m = _patch(iris, ux - eye[0], uy - eye[1])
     gr, gg, gb, _ = _patch(glint, x - eye[11] - eye[0], y - eye[12] - eye[1])
-    now = math.exp(-max(shadow_now, np.float32(0)) / eye[10])
-    then = math.exp(-max(shadow_then, np.float32(0)) / eye[10])
-    shade = min(max(one - np.float32(0.55) * (now - then), np.float32(0.35)), np.float32(1.12))
+    rr, rg, rb, _ = _patch(rest, x - eye[0], y - eye[1])
+    shade = lid_shade(
+        max(under_upper, np.float32(0)) / eye[10], max(over_lower, np.float32(0)) / eye[10]
+    )
     keep = one - m
     return (
-        shade * (r * keep + ir) + gr,
-        shade * (g * keep + ig) + gg,
-        shade * (b * keep + ib) + gb,
+        shade * (r * keep + ir) + gr + eye[13] * rr,
+        shade * (g * keep + ig) + gg + eye[13] * rg,
+        shade * (b * keep + ib) + gb + eye[13] * rb,
     )
+
+
+# Layout of the mouth state, float32: see `engines.mouth_interior.MouthLayer.state`.
+# 0, 1 origin of the patches; 2, 3 jaw shift; 4, 5 tongue shift; 6 pixels per mouth millimetre;
+# 7..9 cavity colour; 10 light on the tongue; 11 light inside (0..1);
+# 12 share of the rest.
 
 
 @nb.njit(_f(_f, _f), **_OPTIONS)
@@ -249,17 +267,13 @@ def lip_shade(upper_mm, lower_mm):
     return (one - above) * (one - below)
 
 
-# Layout of the mouth state, float32: see `engines.mouth_interior.MouthLayer.state`.
-# 0, 1 origin of the patches; 2, 3 jaw shift; 4, 5 tongue shift; 6 pixels per mouth millimetre;
-# 7..9 cavity colour; 10 tongue's share; 11 how open (0..1).
-
-
-@nb.njit(nb.types.UniTuple(_f, 3)(_3d, _3d, _3d, _1d, _1d, _f, _f, _f, _f), **_OPTIONS)
-def mouth_colour(upper, lower, tongue, mouth, slit, x, y, from_upper, from_lower):
+@nb.njit(nb.types.UniTuple(_f, 3)(_3d, _3d, _3d, _3d, _1d, _1d, _f, _f, _f, _f), **_OPTIONS)
+def mouth_colour(upper, lower, tongue, rest, mouth, slit, x, y, from_upper, from_lower):
     """The inside of the mouth at (x, y) of the unturned face.
 
     Args:
         upper, lower, tongue: ``[h, w, 4]`` colour times coverage, coverage.
+        rest: ``[h, w, 4]`` what is missing to the portrait's own mouth.
         mouth: state.  slit: the mouth's slit.
         from_upper, from_lower: distance to the upper and lower lip's edge, pixels.
     """
@@ -267,32 +281,40 @@ def mouth_colour(upper, lower, tongue, mouth, slit, x, y, from_upper, from_lower
     mm = mouth[6]
     px, py = x - mouth[0], y - mouth[1]
     du, dl = max(from_upper, np.float32(0)), max(from_lower, np.float32(0))
-    light = lip_shade(du / mm, dl / mm)
+    light = lip_shade(du / mm, dl / mm) * mouth[11]
     dx, dy = x - slit[0], y - slit[1]
     s = (dx * slit[2] + dy * slit[3]) / slit[4]
     side = max(one - np.float32(0.55) * s * s, np.float32(0.2))
     r, g, b = mouth[7] * side, mouth[8] * side, mouth[9] * side
     tr, tg, tb, ta = _patch(tongue, px - mouth[4], py - mouth[5])
-    ta *= mouth[10]
     tl = mouth[10] * light
     r, g, b = r * (one - ta) + tr * tl, g * (one - ta) + tg * tl, b * (one - ta) + tb * tl
     lr, lg, lb, la = _patch(lower, px - mouth[2], py - mouth[3])
-    r, g, b = r * (one - la) + lr * light, g * (one - la) + lg * light, b * (one - la) + lb * light
+    # The upper teeth overlap the lower ones and shade them.
+    _, _, _, cast = _patch(upper, px, py - np.float32(1.3) * mm)
+    ll = light * (one - np.float32(0.45) * cast)
+    r, g, b = r * (one - la) + lr * ll, g * (one - la) + lg * ll, b * (one - la) + lb * ll
     ur, ug, ub, ua = _patch(upper, px, py)
-    return r * (one - ua) + ur * light, g * (one - ua) + ug * light, b * (one - ua) + ub * light
+    r, g, b = (
+        r * (one - ua) + ur * light,
+        g * (one - ua) + ug * light,
+        b * (one - ua) + ub * light,
+    )
+    rr, rg, rb, _ = _patch(rest, px, py)
+    return r + mouth[12] * rr, g + mouth[12] * rg, b + mouth[12] * rb
 
 
 @nb.njit(
     nb.void(
         _u8, _u8, _3d, nb.boolean, _f, _3d, _3d, _f, nb.uint8[:, ::1],
-        nb.types.UniTuple(_3d, 3), nb.types.UniTuple(_3d, 3), nb.types.UniTuple(_3d, 3),
-        _2d, _2d, _1d, _f, _u8,
+        nb.types.UniTuple(_3d, 4), nb.types.UniTuple(_3d, 4), nb.types.UniTuple(_3d, 4),
+        _2d, _2d, _1d, _f, _f, _u8,
     ),
     **_OPTIONS,
 )  # fmt: skip
 def paint(
     crop, double, turned, turns, head_step, up, low, face_step, zones,
-    left, right, mouth, slits, eyes, mouth_state, ramp, out,
+    left, right, mouth, slits, eyes, mouth_state, inset, ramp, out,
 ):  # fmt: skip
     """Paint one frame.
 
@@ -301,10 +323,10 @@ def paint(
         turned: ``[hh, hw, 2]`` inverse of the head's turn; ``turns``: false when it is zero.
         up, low: ``[gh, gw, 2]`` inverses of the expression, upper and lower side.
         zones: ``[gh, gw]``: 0 still, 1 skin, 2 left eye, 3 right eye, 4 mouth.
-        left, right: white, iris, glint of each eye.  mouth: upper, lower teeth, tongue.
-        slits: ``[3, 13]`` left eye, right eye, mouth.  eyes: ``[2, 13]`` states.
-        mouth_state: ``[12]``.
-        ramp: width of a soft edge, pixels.
+        left, right: white, iris, glint, rest of each eye.  mouth: upper, lower teeth, tongue, rest.
+        slits: ``[3, 13]`` left eye, right eye, mouth.  eyes: ``[2, 14]`` states.
+        mouth_state: ``[13]``.
+        inset, ramp: depth and width of the soft edge of lids and lips, pixels.
         out: ``[S, S, 3]``, written.
     """
     size = crop.shape[0]
@@ -341,7 +363,8 @@ def paint(
                     slit = slits[zone - 2]
                     above, _ = _edges(slit, ax, ay)
                     _, below = _edges(slit, bx, by)
-                    hole = _ramp(-above / ramp) * _ramp(-below / ramp)
+                    # The wet edge of a lid or lip belongs to it: the hole starts further in.
+                    hole = _ramp((-above - inset) / ramp) * _ramp((-below - inset) / ramp)
                     r, g, b = np.float32(0), np.float32(0), np.float32(0)
                     if hole < 0.999:
                         share = _ramp(half + half * (above - below) / ramp)
@@ -355,18 +378,33 @@ def paint(
                     if hole > 0.001:
                         if zone == 4:
                             ir, ig, ib = mouth_colour(
-                                mouth[0], mouth[1], mouth[2], mouth_state, slit,
+                                mouth[0], mouth[1], mouth[2], mouth[3], mouth_state, slit,
                                 x, y, -above, -below,
                             )  # fmt: skip
                         else:
-                            then, _ = _edges(slit, x, y)
                             if zone == 2:
                                 ir, ig, ib = eye_colour(
-                                    left[0], left[1], left[2], eyes[0], x, y, -above, -then
+                                    left[0],
+                                    left[1],
+                                    left[2],
+                                    left[3],
+                                    eyes[0],
+                                    x,
+                                    y,
+                                    -above,
+                                    -below,
                                 )
                             else:
                                 ir, ig, ib = eye_colour(
-                                    right[0], right[1], right[2], eyes[1], x, y, -above, -then
+                                    right[0],
+                                    right[1],
+                                    right[2],
+                                    right[3],
+                                    eyes[1],
+                                    x,
+                                    y,
+                                    -above,
+                                    -below,
                                 )
                         r += hole * (ir - r)
                         g += hole * (ig - g)

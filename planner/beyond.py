@@ -52,12 +52,14 @@ LAUGHTER: Final = Category(
             "AU1": (0.05, 0.2), "AU2": (0.1, 0.25), "pitch": (-7, -3), "roll?": (1, 4),
             "smile": (0.75, 0.95), "jaw": (0.3, 0.42), "wide": (0.15, 0.3),
             "upper_lip": (0.15, 0.3)},
-            (("catch_breath", 2.0), ("shake", 1.0)), "bursts out, head back", look=Look("viewer"), blinks=0.5, rhythm=Rhythm(4.7, {"pitch": 0.8, "jaw": 0.07, "AU6": 0.04}),
+            (("catch_breath", 2.0), ("shake", 1.0)), "bursts out, head back", look=Look("viewer"),
+            blinks=0.5, rhythm=Rhythm(4.7, {"pitch": 0.8, "jaw": 0.07, "AU6": 0.04}),
         ),
         "shake": Stage(
             (1.0, 2.0), (0.4, 0.6), {"AU6": (0.75, 0.95), "AU7": (0.4, 0.55), "AU45": (0.55, 0.8),
             "pitch": (3, 7), "yaw?": (1, 4), "smile": (0.7, 0.9), "jaw": (0.15, 0.28)},
-            (("catch_breath", 1.0),), "shakes with it, eyes nearly shut", look=Look("down", (5, 9)), blinks=0.5, rhythm=Rhythm(4.7, {"pitch": 0.9, "jaw": 0.06}),
+            (("catch_breath", 1.0),), "shakes with it, eyes nearly shut",
+            look=Look("down", (5, 9)), blinks=0.5, rhythm=Rhythm(4.7, {"pitch": 0.9, "jaw": 0.06}),
         ),
         "catch_breath": Stage(
             (1.6, 3.2), (0.5, 0.8), {"AU6": (0.5, 0.65), "AU7": (0.15, 0.25), "AU1": (0.05, 0.15),
@@ -84,17 +86,20 @@ COGNITIVE_EFFORT: Final = Category(
         "search": Stage(
             (2.4, 4.5), (0.5, 0.8), {"AU4": (0.4, 0.6), "AU7": (0.2, 0.35), "pitch": (-5, -2),
             "yaw?": (3, 7), "roll?": (1, 3), "press": (0.1, 0.3)},
-            (("narrow_down", 2.0), ("check", 1.0)), "searches, looking up and aside", look=Look("up_side", (13, 19)), blinks=0.4, drift=0.7,
+            (("narrow_down", 2.0), ("check", 1.0)), "searches, looking up and aside",
+            look=Look("up_side", (13, 19)), blinks=0.4, drift=0.7,
         ),
         "narrow_down": Stage(
             (1.8, 3.6), (0.5, 0.9), {"AU4": (0.6, 0.8), "AU7": (0.4, 0.6), "AU45": (0.04, 0.1),
             "pitch": (2, 6), "yaw?": (2, 5), "press": (0.25, 0.45)},
-            (("check", 2.0), ("search", 1.0)), "narrows it down, brows knit", look=Look("down_side", (10, 16)), blinks=0.5, drift=0.6,
+            (("check", 2.0), ("search", 1.0)), "narrows it down, brows knit",
+            look=Look("down_side", (10, 16)), blinks=0.5, drift=0.6,
         ),
         "check": Stage(
             (1.0, 2.2), (0.35, 0.6), {"AU1": (0.25, 0.4), "AU2": (0.3, 0.5), "AU4": (0.1, 0.2),
             "pitch": (-2, 1)},
-            (("search", 2.0), ("narrow_down", 1.0)), "comes back with a thought", look=Look("viewer"), blinks=2.2, blink=True,
+            (("search", 2.0), ("narrow_down", 1.0)), "comes back with a thought",
+            look=Look("viewer"), blinks=2.2, blink=True,
         ),
     },
 )  # fmt: skip
@@ -115,12 +120,14 @@ LOW_AROUSAL_NEGATIVE: Final = Category(
         "glance": Stage(
             (1.8, 3.2), (0.8, 1.2), {"AU1": (0.2, 0.35), "AU4": (0.15, 0.25),
             "AU45": (0.16, 0.24), "pitch": (3, 5), "roll?": (1, 3)},
-            (("sag", 1.0),), "a weary look at the viewer", look=Look("viewer"), blinks=0.8, slowness=1.5, drift=0.4,
+            (("sag", 1.0),), "a weary look at the viewer", look=Look("viewer"), blinks=0.8,
+            slowness=1.5, drift=0.4,
         ),
         "sigh": Stage(
             (1.8, 2.8), (0.9, 1.3), {"AU1": (0.15, 0.25), "AU2": (0.05, 0.12), "AU4": (0.1, 0.2),
             "AU45": (0.3, 0.42), "pitch": (-3, 0), "jaw": (0.02, 0.06)},
-            (("sag", 1.0),), "sighs, lids sinking", look=Look("down_side", (8, 13)), blinks=1.0, slowness=1.8, drift=0.5, blink=True,
+            (("sag", 1.0),), "sighs, lids sinking", look=Look("down_side", (8, 13)), blinks=1.0,
+            slowness=1.8, drift=0.5, blink=True,
         ),
     },
 )  # fmt: skip
@@ -162,7 +169,8 @@ EVASIVE_RESPONSE: Final = Category(
         "deflect": Stage(
             (2.0, 4.0), (0.4, 0.7), {"AU1": (0.15, 0.3), "AU2": (0.1, 0.25), "AU4": (0.15, 0.25),
             "AU7": (0.05, 0.15), "yaw?": (5, 10), "pitch": (0, 4), "press": (0.2, 0.4)},
-            (("peek", 2.0), ("drop", 1.0)), "looks off to the side", look=Look("side", (15, 22)), blinks=1.7, drift=1.2, blink=True,
+            (("peek", 2.0), ("drop", 1.0)), "looks off to the side", look=Look("side", (15, 22)),
+            blinks=1.7, drift=1.2, blink=True,
         ),
         "peek": Stage(
             (0.5, 1.0), (0.35, 0.5), {"AU1": (0.3, 0.45), "AU2": (0.2, 0.3), "AU4": (0.1, 0.2),
@@ -172,7 +180,8 @@ EVASIVE_RESPONSE: Final = Category(
         "drop": Stage(
             (1.5, 3.0), (0.5, 0.8), {"AU1": (0.2, 0.35), "AU4": (0.2, 0.35), "AU45": (0.03, 0.1),
             "pitch": (4, 7), "yaw?": (2, 6), "press": (0.3, 0.5)},
-            (("peek", 2.0), ("shuffle", 1.0)), "drops its eyes", look=Look("down_side", (13, 19)), blinks=1.8, drift=1.1,
+            (("peek", 2.0), ("shuffle", 1.0)), "drops its eyes", look=Look("down_side", (13, 19)),
+            blinks=1.8, drift=1.1,
         ),
         "shuffle": Stage(
             (2.0, 3.5), (0.5, 0.8), {"AU1": (0.15, 0.3), "AU2": (0.15, 0.3), "AU4": (0.1, 0.2),
@@ -205,7 +214,8 @@ DROWSINESS: Final = Category(
         "reopen": Stage(
             (2.0, 3.5), (0.7, 1.1), {"AU1": (0.35, 0.5), "AU2": (0.35, 0.55), "AU45": (0.3, 0.42),
             "pitch": (0, 3)},
-            (("heavy", 2.0), ("sink", 1.0)), "brows pull the lids open again", look=Look("viewer"), blinks=1.4, slowness=1.8, drift=0.7,
+            (("heavy", 2.0), ("sink", 1.0)), "brows pull the lids open again", look=Look("viewer"),
+            blinks=1.4, slowness=1.8, drift=0.7,
         ),
         "sink": Stage(
             (1.8, 3.0), (1.6, 2.4), {"AU45": (0.8, 1.0), "pitch": (10, 15), "roll?": (2, 6),
@@ -215,12 +225,14 @@ DROWSINESS: Final = Category(
         "start_up": Stage(
             (0.7, 1.3), (0.28, 0.4), {"AU1": (0.45, 0.65), "AU2": (0.5, 0.7), "AU5": (0.2, 0.35),
             "pitch": (-4, -1)},
-            (("blink_awake", 1.0),), "starts up, eyes open", look=Look("viewer"), blinks=0.5, drift=0.8,
+            (("blink_awake", 1.0),), "starts up, eyes open", look=Look("viewer"), blinks=0.5,
+            drift=0.8,
         ),
         "blink_awake": Stage(
             (1.8, 3.2), (0.5, 0.8), {"AU1": (0.15, 0.3), "AU2": (0.2, 0.35), "AU45": (0.14, 0.24),
             "pitch": (-1, 2)},
-            (("heavy", 1.0),), "blinks itself awake", look=Look("viewer"), blinks=2.4, slowness=1.2, drift=1.2, blink=True,
+            (("heavy", 1.0),), "blinks itself awake", look=Look("viewer"), blinks=2.4,
+            slowness=1.2, drift=1.2, blink=True,
         ),
     },
 )  # fmt: skip

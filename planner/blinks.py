@@ -87,7 +87,7 @@ class Blinks:
             self._next = None
 
     def ask(self, t: float, why: str, *, closure: float = 1.0, slowness: float = 1.0) -> Blink:
-        """A blink that begins at ``t`` seconds (or a little later, to meet a frame) for a reason."""
+        """A blink that begins at ``t`` seconds, or a little later to meet a frame."""
         closing = ph.CLOSING_SECONDS[0] * slowness
         blink = self._make(t + closing, why, slowness, closure)
         self._now.append(blink)
@@ -95,6 +95,13 @@ class Blinks:
         if not self._told:
             self._next = None
         return blink
+
+    def accompany(self, t: float, why: str = "with the gaze shift") -> Blink | None:
+        """A blink along with something else at ``t``, unless one has just been or is just due."""
+        due = self._next.peak if self._next is not None and self._told else math.inf
+        if t - self._last < 0.7 or due - t < 0.7:
+            return None
+        return self.ask(t, why, slowness=self._slowness)
 
     def step(self, t: float) -> tuple[float, float, list[Action]]:
         """Closure of left and right at ``t``, and what was newly decided."""

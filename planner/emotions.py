@@ -34,12 +34,14 @@ SADNESS: Final = Category(
         "sink": Stage(
             (3.5, 7.0), (1.2, 2.0), {"AU1": (0.6, 0.85), "AU4": (0.35, 0.5), "AU45": (0.1, 0.2),
             "pitch": (4, 8), "roll?": (1, 4), "press": (0.1, 0.25)},
-            (("look_up", 3.0), ("sink", 1.0)), "gaze and head sink", look=Look("down_side", (9, 15)), blinks=0.9, slowness=1.4, drift=0.6,
+            (("look_up", 3.0), ("sink", 1.0)), "gaze and head sink",
+            look=Look("down_side", (9, 15)), blinks=0.9, slowness=1.4, drift=0.6,
         ),
         "look_up": Stage(
             (2.0, 4.0), (0.7, 1.1), {"AU1": (0.75, 0.95), "AU4": (0.35, 0.5), "AU7": (0.1, 0.2),
             "AU45": (0.02, 0.08), "pitch": (2, 4), "roll?": (1, 3)},
-            (("sink", 2.0), ("waver", 1.0)), "looks up for comfort", look=Look("viewer"), slowness=1.2, drift=0.7, blink=True,
+            (("sink", 2.0), ("waver", 1.0)), "looks up for comfort", look=Look("viewer"),
+            slowness=1.2, drift=0.7, blink=True,
         ),
         "waver": Stage(
             (1.5, 3.0), (0.8, 1.4), {"AU1": (0.4, 0.55), "AU4": (0.2, 0.35), "AU45": (0.05, 0.12),
@@ -72,7 +74,8 @@ FEAR: Final = Category(
             (2.0, 3.5), (0.5, 0.9), {"AU1": (0.65, 0.85), "AU2": (0.25, 0.4), "AU4": (0.5, 0.65),
             "AU5": (0.45, 0.65), "AU7": (0.25, 0.4), "pitch": (2, 5), "yaw?": (3, 7),
             "press": (0.1, 0.2)},
-            (("freeze", 1.0), ("scan", 1.0)), "shrinks away, eyes on it", look=Look("viewer"), blinks=1.3, drift=1.0, blink=True,
+            (("freeze", 1.0), ("scan", 1.0)), "shrinks away, eyes on it", look=Look("viewer"),
+            blinks=1.3, drift=1.0, blink=True,
         ),
     },
 )  # fmt: skip
@@ -86,19 +89,22 @@ DISGUST: Final = Category(
         "recoil": Stage(
             (1.2, 2.2), (0.3, 0.5), {"AU4": (0.55, 0.75), "AU6": (0.35, 0.5), "AU7": (0.55, 0.75),
             "pitch": (-5, -2), "yaw?": (4, 8), "upper_lip": (0.5, 0.75)},
-            (("regard", 1.0),), "recoils, narrows the eyes", look=Look("viewer"), blinks=0.7, blink=True,
+            (("regard", 1.0),), "recoils, narrows the eyes", look=Look("viewer"), blinks=0.7,
+            blink=True,
         ),
         "regard": Stage(
             (2.5, 4.5), (0.6, 1.0), {"AU4": (0.4, 0.6), "AU6": (0.25, 0.4), "AU7": (0.45, 0.6),
             "AU45": (0.05, 0.14), "pitch": (-3, 0), "yaw?": (3, 7), "roll?": (1, 3),
             "upper_lip": (0.3, 0.5)},
-            (("turn_away", 2.0), ("recoil", 1.0)), "regards it through narrow lids", look=Look("viewer"), blinks=0.8, drift=0.8,
+            (("turn_away", 2.0), ("recoil", 1.0)), "regards it through narrow lids",
+            look=Look("viewer"), blinks=0.8, drift=0.8,
         ),
         "turn_away": Stage(
             (1.6, 3.0), (0.6, 1.0), {"AU4": (0.35, 0.5), "AU6": (0.2, 0.35), "AU7": (0.4, 0.55),
             "AU45": (0.08, 0.16), "yaw?": (7, 12), "pitch": (0, 3), "upper_lip": (0.25, 0.4),
             "press": (0.1, 0.2)},
-            (("regard", 1.0), ("recoil", 1.0)), "turns away from it", look=Look("down_side", (10, 16)), blinks=1.2, blink=True,
+            (("regard", 1.0), ("recoil", 1.0)), "turns away from it",
+            look=Look("down_side", (10, 16)), blinks=1.2, blink=True,
         ),
     },
 )  # fmt: skip
@@ -113,19 +119,22 @@ CONTEMPT: Final = Category(
             (3.0, 5.5), (0.7, 1.1), {"AU1_one": (0.3, 0.5), "AU2_one": (0.65, 0.9),
             "AU4": (0.12, 0.22), "AU7": (0.2, 0.35), "AU45": (0.14, 0.24), "pitch": (-8, -5),
             "roll?": (1, 4), "press": (0.25, 0.4), "smile": (0.05, 0.12)},
-            (("dismiss", 1.0), ("measure", 1.0)), "looks down at the viewer, one brow up", look=Look("viewer"), blinks=0.6, slowness=1.3, drift=0.6,
+            (("dismiss", 1.0), ("measure", 1.0)), "looks down at the viewer, one brow up",
+            look=Look("viewer"), blinks=0.6, slowness=1.3, drift=0.6,
         ),
         "measure": Stage(
             (2.0, 3.5), (0.6, 1.0), {"AU2_one": (0.35, 0.5), "AU2_other": (0.05, 0.1),
             "AU4": (0.15, 0.25), "AU7": (0.35, 0.5), "AU45": (0.12, 0.2), "pitch": (-6, -3),
             "yaw?": (3, 6), "press": (0.2, 0.35)},
-            (("look_down_on", 1.0), ("dismiss", 1.0)), "measures the viewer", look=Look("viewer"), blinks=0.6, slowness=1.2, drift=0.6,
+            (("look_down_on", 1.0), ("dismiss", 1.0)), "measures the viewer", look=Look("viewer"),
+            blinks=0.6, slowness=1.2, drift=0.6,
         ),
         "dismiss": Stage(
             (1.4, 2.4), (0.6, 0.9), {"AU1_one": (0.3, 0.45), "AU2_one": (0.5, 0.7),
             "AU7": (0.15, 0.25), "AU45": (0.22, 0.34), "pitch": (-6, -4), "yaw?": (3, 6),
             "press": (0.25, 0.35), "smile": (0.08, 0.15)},
-            (("look_down_on", 1.0),), "glances off, bored", look=Look("up_side", (10, 15)), blinks=0.9, slowness=1.4, blink=True,
+            (("look_down_on", 1.0),), "glances off, bored", look=Look("up_side", (10, 15)),
+            blinks=0.9, slowness=1.4, blink=True,
         ),
     },
 )  # fmt: skip
@@ -151,7 +160,8 @@ ANGER: Final = Category(
         "contain": Stage(
             (1.2, 2.4), (0.5, 0.8), {"AU4": (0.55, 0.7), "AU7": (0.55, 0.75),
             "AU45": (0.03, 0.08), "pitch": (1, 4), "yaw?": (2, 5), "press": (0.5, 0.7)},
-            (("flare", 1.0), ("stare", 2.0)), "looks aside to contain it", look=Look("side", (7, 12)), blinks=1.3, drift=1.1, blink=True,
+            (("flare", 1.0), ("stare", 2.0)), "looks aside to contain it",
+            look=Look("side", (7, 12)), blinks=1.3, drift=1.1, blink=True,
         ),
     },
 )  # fmt: skip
@@ -165,12 +175,14 @@ SURPRISE: Final = Category(
         "startle": Stage(
             (0.9, 1.5), (0.2, 0.32), {"AU1": (0.8, 1.0), "AU2": (0.8, 1.0), "AU5": (0.75, 0.95),
             "pitch": (-6, -3), "jaw": (0.2, 0.35)},
-            (("wonder", 1.0),), "brows shoot up, eyes wide", look=Look("viewer"), blinks=0.3, drift=0.7,
+            (("wonder", 1.0),), "brows shoot up, eyes wide", look=Look("viewer"), blinks=0.3,
+            drift=0.7,
         ),
         "wonder": Stage(
             (1.8, 3.2), (0.5, 0.9), {"AU1": (0.5, 0.7), "AU2": (0.5, 0.7), "AU5": (0.3, 0.5),
             "pitch": (-2, 1), "roll?": (2, 5), "jaw": (0.05, 0.15)},
-            (("startle", 1.0), ("disbelief", 2.0)), "takes it in", look=Look("viewer"), blinks=1.4, blink=True,
+            (("startle", 1.0), ("disbelief", 2.0)), "takes it in", look=Look("viewer"), blinks=1.4,
+            blink=True,
         ),
         "disbelief": Stage(
             (1.5, 2.6), (0.5, 0.8), {"AU1": (0.6, 0.8), "AU2": (0.65, 0.85), "AU5": (0.15, 0.3),

@@ -173,6 +173,11 @@ class Gaze:
         self._planned_to = t
         self._plan_aversion(seconds, why)
 
+    def come_back(self, t: float, why: str) -> None:
+        """Look at the viewer now, if looking away; does nothing while a target is held."""
+        if not self._held and _apart(self._target_at(t), VIEWER) > TOLD_DEGREES:
+            self.look(VIEWER, t, hold=False, head=True, why=why)
+
     # --- playing -----------------------------------------------------------------------------
 
     def head_at(self, t: float) -> tuple[float, float]:

@@ -62,7 +62,7 @@ class Idle:
         self._news: list[Action] = []
 
     def set_manner(self, manner: HeadManner, t: float) -> None:
-        """Move like ``manner`` from ``t`` seconds on. Decided nods still come, unless it has none."""
+        """Move like ``manner`` from ``t`` seconds on."""
         if manner == self._manner:
             return
         if manner.accents < self._manner.accents or manner.nods < self._manner.nods:
@@ -104,6 +104,26 @@ class Idle:
             t += 0.92 * cycle
         self._busy_until = max(self._busy_until, t)
         return t
+
+    def shake(self, t: float, times: int, degrees: float, why: str) -> float:
+        """``times`` shakes of the head from ``t`` on; returns when they are over."""
+        side = 1.0 if self._rng.random() < 0.5 else -1.0
+        for i in range(2 * times):
+            cycle = float(self._rng.uniform(0.38, 0.5)) * (1 + 0.015 * degrees)
+            size = degrees * (0.6 if i in (0, 2 * times - 1) else 0.9) * side
+            pulse = Pulse(t, 0.5 * cycle, 0.0, 0.5 * cycle, ((YAW, size),), "shake")
+            self._pulses.add(pulse)
+            if i % 2 == 0:
+                self._news.append(_action(pulse, size, why))
+            side = -side
+            t += 0.62 * cycle
+        self._busy_until = max(self._busy_until, t)
+        return t
+
+    def postpone_accents(self, until: float) -> None:
+        """No accidental beats before ``until``: somebody gives real ones."""
+        if not math.isinf(self._accent_at):
+            self._accent_at = max(self._accent_at, until + AHEAD_SECONDS)
 
     def step(self, t: float, values: F64) -> None:
         """Add this frame's motion to ``values`` (float64 ``[26]``), in place."""

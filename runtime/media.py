@@ -38,6 +38,7 @@ class MediaFeed:
         self._has_video = asyncio.Event()
         self._has_audio = asyncio.Event()
         self._closed = False
+        self._ended = asyncio.Event()
         self.dropped = 0
         "Frames that were never taken because the viewer was slow."
 
@@ -58,8 +59,13 @@ class MediaFeed:
     def close(self) -> None:
         """End the feed at once; waiting readers get FeedClosed."""
         self._closed = True
+        self._ended.set()
         self._has_video.set()
         self._has_audio.set()
+
+    async def wait_closed(self) -> None:
+        """Return when the session has ended or the viewer has left."""
+        await self._ended.wait()
 
     async def video(self) -> VideoFrame:
         """The next frame. Raises FeedClosed at the end of the session."""

@@ -71,6 +71,13 @@ class PortraitStore:
         ]
         return people + sorted(uploads, key=lambda p: p.name.lower())
 
+    def info(self, id: str) -> PortraitInfo:
+        """The portrait's line of the list. Raises NotFound."""
+        if id in self._builtin:
+            return PortraitInfo(id, self._builtin[id][0], True)
+        portrait = self.get(id)
+        return PortraitInfo(id, portrait.name, False, [*portrait.extra.get("warnings", [])])
+
     def get(self, id: str) -> Portrait:
         """The portrait; a built-in one is enrolled on first use. Raises NotFound."""
         with self._lock:

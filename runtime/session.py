@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from planner.behaviour import Behaviour
+from planner.manners import State as Manner
 from planner.mapping import to_keypoints
 
 from core import (
@@ -326,7 +327,7 @@ class Session:
             return
         self._quiet = 0
         if self.state is not State.CLOSED:
-            self._behaviour.set_state(self.state.value)
+            self._behaviour.set_state(cast(Manner, self.state.value))
         self._emit("state", {"state": self.state.value}, cause)
 
     def _pump_state(self) -> None:

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from runtime.portraits import PortraitStore
-
 from core import Busy, NotFound, Portrait
 from engines.voice import Voice
+from runtime.portraits import PortraitStore
 from runtime.renderer import PuppetRenderer, RigCache
 from runtime.scheduler import Scheduler
 from runtime.session import Session
 from runtime.settings import RuntimeSettings
+from runtime.stats import Stats
 from runtime.window import Window
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class Sessions:
         self.settings = settings
         self.ready = False
         "True once the default portrait is enrolled and its first frame is rendered."
+        self.ended = Stats()
+        "Counters of the sessions that are gone."
         self._clock = clock
         self._rigs = RigCache(settings.size)
         self._sessions: dict[str, Session] = {}
@@ -127,6 +129,7 @@ class Sessions:
         del self._sessions[id]
         await self._scheduler.remove(session)
         await session.close()
+        self.ended.absorb(session.stats)
         log.info("session closed", extra={"session": id})
 
     def default_portrait(self) -> str:

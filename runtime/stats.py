@@ -34,6 +34,13 @@ class Stats:
         else:
             self.held += 1
 
+    def absorb(self, other: Stats) -> None:
+        """Add another session's counters: totals go on when a session ends."""
+        self.frames += other.frames
+        self.held += other.held
+        self.stalls += other.stalls
+        self.underruns += other.underruns
+
     def snapshot(self, now: float) -> dict[str, Any]:
         """JSON-ready numbers; ``fps`` counts fresh pictures since the last snapshot."""
         fps = 0.0

@@ -11,6 +11,9 @@ import { ControlSocket } from "./control.js";
 import { Backoff, isAbort, waitForRetry } from "./timing.js";
 import { WhepPlayer } from "./whep.js";
 
+/** Events kept for a link that does not play yet: about ten seconds of them. */
+const HELD_EVENTS = 200;
+
 class Link {
   #stop = new AbortController();
   #mediaBackoff = new Backoff();
@@ -23,6 +26,8 @@ class Link {
     this.session = null;
     this.player = null;
     this.control = null;
+    /** Events that came while another link still played. */
+    this.held = [];
   }
 
   get signal() {
@@ -148,9 +153,10 @@ export class Call {
    *   freeze: () => void,
    *   live: (link: {session: object}, firstFrameMs: number) => void,
    *   event: (event: object) => void,
+   *   choice: () => object,
    *   failed: (problem: Problem) => void,
    * }} view `attach` shows a player and resolves, when its first picture is on the screen, with
-   *   the milliseconds since the answer; `freeze` keeps the last picture while nothing plays
+   *   the milliseconds since the answer; `freeze` keeps the last picture while nothing plays; `choice` is what a new session should be like
    */
   constructor(view) {
     this.view = view;
@@ -233,12 +239,13 @@ export class Call {
     }
     this.onPhase("live");
     this.view.live(link, ms);
+    for (const event of link.held.splice(0)) this.view.event(event);
   }
 
-  /** Events of the link that plays; those of one on its way count as soon as nothing plays. */
+  /** Events of a link that is to take over wait until it does. */
   onEvent(link, event) {
-    const heard = link === this.#current || !this.#current || event.type === "hello";
-    if (heard) this.view.event(event, link === (this.#next ?? this.#current));
+    if (link === this.#current || !this.#current) this.view.event(event);
+    else if (link.held.length < HELD_EVENTS) link.held.push(event);
   }
 
   /** The session is no more: make another like it. */

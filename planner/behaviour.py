@@ -1,0 +1,390 @@
+"""The avatar's behaviour, frame by frame: never frozen, never the same twice, never a jump.
+
+Layers, each a curve in time: what is felt (stages of the label) or asked for (cues of the
+instruction) sets the posture of brows, lids, mouth and head; the head drifts, breathes, nods and
+beats on top; the eyes look somewhere in space and take the head's motion off again; lids blink
+over all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+from core import (
+    CHANNEL,
+    FPS,
+    GAZE_DEGREES,
+    MOUTH,
+    MOUTH_CHANNELS,
+    POSE_SLICE,
+    ControlTrack,
+    InvalidInput,
+    MouthTrack,
+)
+from planner import physiology as ph
+from planner.action import Action
+from planner.blinks import Blinks, as_action
+from planner.categories import category
+from planner.cues import Cue, CueSheet
+from planner.gaze import VIEWER, Gaze
+from planner.grammar import parse
+from planner.idle import PITCH, WIDTH, YAW, HeadManner, Idle
+from planner.manners import (
+    MANNERS,
+    THINK_AT_ONCE_SECONDS,
+    TURN_START_AVERSION,
+    TURN_START_SECONDS,
+    State,
+)
+from planner.motion import F64, Glide, Pulse, Pulses, Wander
+from planner.staging import Scene, Staging
+
+MAX_ACTIONS: Final = 256
+"Announcements kept for a caller that does not fetch them."
+LONGEST_ADVANCE: Final = 60 * 60 * FPS
+RELEASE_SECONDS: Final = 0.6
+"How long it takes to let go of what an instruction held."
+LIDS: Final = (CHANNEL["AU45_L"], CHANNEL["AU45_R"])
+AU5: Final = CHANNEL["AU5"]
+NOISE_HZ: Final = (0.30, 0.24, 0.20)
+"Corner frequencies of the variation of brows, lids and cheeks, mouth (free)."
+NOISE_GROUP: Final = np.array([0] * 5 + [1] * 5 + [0] * 7 + [2] * len(MOUTH_CHANNELS))
+NOISY: Final = np.array([1.0] * 10 + [0.0] * 7 + [1.0] * len(MOUTH_CHANNELS))
+
+
+class Behaviour:
+    """Generates the controls of one session. Deterministic for a seed and the calls made.
+
+    Commands take effect with the first frame of the next `advance`.
+    """
+
+    def __init__(self, seed: int, *, label: str = "idle", instruction: str = "") -> None:
+        """Args:
+            seed: Any integer: another person in another mood.
+            label: One of `planner.categories.LABELS`.
+            instruction: See `planner.grammar`.
+
+        Raises:
+            InvalidInput: An unknown label, or an instruction that is too long.
+        """
+        first = category(label)
+        streams = np.random.SeedSequence(abs(int(seed))).spawn(6)
+        own, blinks, gaze, idle, stages, noise = (np.random.default_rng(s) for s in streams)
+        self._rng = own
+        self._frame = 0
+        self._label = label
+        self._state: State = "idle"
+        self._staging = Staging(stages, first, 0.0)
+        self._scene: Scene | None = None
+        self._sheet = CueSheet((), 0.0)
+        self._held: dict[int, float] = {}
+        self._gaze_held = False
+        self._posture = Glide(WIDTH)
+        self._felt: F64 = np.zeros(WIDTH)
+        self._noise = Wander(noise, NOISE_HZ, FPS)
+        self._shake = Glide(WIDTH)
+        self._phase = 0.0
+        self._hertz = 0.0
+        self._gestures = Pulses()
+        manner = MANNERS["idle"]
+        self._gaze = Gaze(gaze, manner.gaze)
+        self._idle = Idle(idle, manner.head)
+        self._blinks = Blinks(blinks)
+        self._actions: deque[Action] = deque(maxlen=MAX_ACTIONS)
+        self._adjust(0.0)
+        self.last_mouth = MouthTrack.rest(0)
+        "The mouth's share of the expression for exactly the frames last advanced."
+        if instruction:
+            self.set_instruction(instruction)
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def set_label(self, label: str) -> None:
+        """Feel ``label`` from the next frame on.
+
+        Raises:
+            InvalidInput: There is no such label; nothing changes.
+        """
+        new = category(label)
+        if label != self._label:
+            self._label = label
+            self._staging.set_category(new, self._now)
+
+    def set_instruction(self, text: str) -> list[str]:
+        """Do what ``text`` says, over whatever the label asks for; empty text clears it.
+
+        Returns:
+            The parts that were not understood.
+
+        Raises:
+            InvalidInput: The text is too long; nothing changes.
+        """
+        parsed = parse(text, seed=int(self._rng.integers(1 << 31)))
+        t = self._now
+        for cue in self._sheet.waiting:
+            self._actions.append(_announce(cue, self._sheet.start, "withdrawn", 0.0))
+        self._sheet = CueSheet(parsed.cues, t)
+        kept = {c for cue in parsed.cues if cue.at == 0 for c in _channels(cue)}
+        self._let_go([c for c in self._held if c not in kept], t, RELEASE_SECONDS)
+        if self._gaze_held and not any(cue.gaze is not None for cue in parsed.cues):
+            self._release_gaze(t)
+        for cue in parsed.cues:
+            self._actions.append(_announce(cue, t, cue.words, _amount(cue)))
+        return list(parsed.unknown)
+
+    def set_state(self, state: State) -> None:
+        """Behave as one who is idle, listens, thinks or speaks, from the next frame on.
+
+        Raises:
+            InvalidInput: There is no such state; nothing changes.
+        """
+        if state not in MANNERS:
+            raise InvalidInput(f"There is no state {state!r}. States: {', '.join(MANNERS)}.")
+        before, self._state = self._state, state
+        if before == state:
+            return
+        t = self._now
+        self._adjust(t)
+        self._turn(before, t)
+
+    def accent(self, strength: float) -> None:
+        """A stressed word begins now: beat with the head, maybe the brows.
+
+        Args:
+            strength: In [0, 1]; what is outside is clipped.
+        """
+        self._idle.accent(self._now, min(max(strength, 0.0), 1.0))
+        self._idle.postpone_accents(self._now + 2.0)
+
+    def actions(self) -> list[Action]:
+        """What was planned since the last call, by start. At most the last 256 are kept."""
+        told = sorted(self._actions, key=lambda action: action.start)
+        self._actions.clear()
+        return told
+
+    def advance(self, frames: int) -> ControlTrack:
+        """The next ``frames`` frames; `last_mouth` holds the mouth that goes with them.
+
+        Raises:
+            InvalidInput: A negative or absurdly large number.
+        """
+        if not 0 <= frames <= LONGEST_ADVANCE:
+            raise InvalidInput(f"Can not advance by {frames} frames.")
+        rows = np.empty((frames, WIDTH), np.float32)
+        for i in range(frames):
+            rows[i] = self._step(self._frame / FPS)
+            self._frame += 1
+        self._collect()
+        self.last_mouth = MouthTrack(np.ascontiguousarray(rows[:, POSE_SLICE.stop :]))
+        return ControlTrack(np.ascontiguousarray(rows[:, : POSE_SLICE.stop]))
+
+    # --- one frame ---------------------------------------------------------------------------
+
+    @property
+    def _now(self) -> float:
+        """When a command given now takes hold: right after the last frame shown."""
+        return max(self._frame - 1, 0) / FPS
+
+    def _step(self, t: float) -> F64:
+        scene = self._staging.step(t)
+        if scene is not None:
+            self._enter(scene, max(scene.start, self._now))
+        self._cue(t)
+        values = self._posture.value(t)
+        wave = 0.25 * self._noise.step()[NOISE_GROUP] * NOISY
+        values += wave * values * (1 - values)  # stays within [0, 1], is nothing at either end
+        if self._hertz:
+            self._phase += self._hertz / FPS
+            values += self._shake.value(t) * math.sin(2 * math.pi * self._phase)
+        self._gestures.add_to(values, t)
+        self._idle.step(t, values)
+        self._turn_eyes(t, values)
+        self._close_lids(t, values)
+        return self._bounded(values)
+
+    def _turn_eyes(self, t: float, values: F64) -> None:
+        yaw, pitch = self._gaze.head_at(t)
+        values[YAW] += yaw
+        values[PITCH] += pitch
+        sideways, down = self._gaze.eyes_at(t, float(values[YAW]), float(values[PITCH]))
+        side, up, low = GAZE_DEGREES
+        values[10] = max(sideways, 0.0) / side
+        values[11] = max(-sideways, 0.0) / side
+        values[12] = max(-down, 0.0) / up
+        values[13] = max(down, 0.0) / low
+        for start in self._gaze.blinks:
+            blink = self._blinks.accompany(start)
+            if blink is not None:
+                self._actions.append(as_action(blink))
+        self._gaze.blinks.clear()
+
+    def _close_lids(self, t: float, values: F64) -> None:
+        left, right, told = self._blinks.step(t)
+        self._actions.extend(told)
+        for channel, closure in zip(LIDS, (left, right), strict=True):
+            values[channel] = 1 - (1 - min(max(values[channel], 0.0), 1.0)) * (1 - closure)
+        # A raised and a closing lid exclude each other: the levator lets go first.
+        values[AU5] *= 1 - max(values[LIDS[0]], values[LIDS[1]])
+
+    def _bounded(self, values: F64) -> F64:
+        np.clip(values[: POSE_SLICE.start], 0, 1, out=values[: POSE_SLICE.start])
+        np.clip(values[POSE_SLICE.stop :], 0, 1, out=values[POSE_SLICE.stop :])
+        pose = values[POSE_SLICE]
+        np.clip(pose, [-x for x in ph.POSE_LIMITS], ph.POSE_LIMITS, out=pose)
+        return values
+
+    # --- the label ---------------------------------------------------------------------------
+
+    def _enter(self, scene: Scene, t: float) -> None:
+        """Begin a stage: posture, rhythm, gaze and habits."""
+        self._scene = scene
+        stage = scene.stage
+        self._felt = scene.targets
+        self._aim([c for c in range(WIDTH) if c not in self._held], t, scene.rise)
+        amounts = np.zeros(WIDTH)
+        if stage.rhythm is not None:
+            self._hertz = stage.rhythm.hertz
+            for name, amount in stage.rhythm.amounts.items():
+                amounts[_index(name)] = amount
+        if stage.rhythm is not None or self._shake.target.any():
+            self._shake.retarget(range(WIDTH), amounts.tolist(), t, scene.rise)
+        self._adjust(t)
+        if not self._gaze_held:
+            if scene.look is None:
+                self._gaze.release(t)
+            else:
+                self._gaze.look(scene.look, t, hold=True, head=True, why=stage.why)
+        if stage.blink:
+            blink = self._blinks.accompany(t)
+            if blink is not None:
+                self._actions.append(as_action(blink))
+
+    def _adjust(self, t: float) -> None:
+        """Habits of the present state and stage."""
+        state: State = self._state
+        if self._label == "speaking" and state == "idle":
+            state = "speaking"
+        manner, rate = MANNERS[state], ph.BLINKS_PER_MINUTE[state]
+        if self._scene is None:
+            self._blinks.set_manner(rate, 1.0, t)
+            self._gaze.set_manner(manner.gaze, t)
+            self._idle.set_manner(manner.head, t)
+            return
+        stage = self._scene.stage
+        head = manner.head
+        self._blinks.set_manner(rate * stage.blinks, stage.slowness, t)
+        self._gaze.set_manner(stage.gaze or manner.gaze, t)
+        nods = head.nods + (stage.nods if state != "speaking" else 0.0)
+        self._idle.set_manner(HeadManner(head.drift * stage.drift, nods, head.accents), t)
+
+    def _turn(self, before: State, t: float) -> None:
+        """What people do with their eyes when a turn begins and ends (Kendon 1967)."""
+        if self._state == "thinking":
+            seconds = float(self._rng.uniform(*THINK_AT_ONCE_SECONDS))
+            self._gaze.avert(t, seconds, "looks away to think")
+        elif self._state == "speaking" and self._rng.random() < TURN_START_AVERSION:
+            seconds = float(self._rng.uniform(*TURN_START_SECONDS))
+            self._gaze.avert(t, seconds, "looks away to begin speaking")
+        elif before == "speaking":
+            self._gaze.come_back(t, "hands over the turn")
+
+    # --- the instruction ---------------------------------------------------------------------
+
+    def _cue(self, t: float) -> None:
+        for cue in self._sheet.ended(t):
+            self._end(cue, t)
+        for cue in self._sheet.begun(t):
+            self._begin(cue, self._now)
+
+    def _begin(self, cue: Cue, t: float) -> None:
+        for name, value in cue.controls.items():
+            self._held[_index(name)] = value
+        self._aim([_index(name) for name in cue.controls], t, max(cue.rise, ph.AU_RISE_SECONDS))
+        self._let_go([_index(name) for name in cue.free if name != "gaze"], t, cue.rise)
+        if "gaze" in cue.free and self._gaze_held:
+            self._release_gaze(t)
+        if cue.gaze is not None:
+            self._gaze_held = True
+            turned = any(name in cue.controls for name in ("yaw", "pitch"))
+            self._gaze.look(cue.gaze, t, hold=True, head=not turned, why=cue.words)
+        self._gesture(cue, t)
+
+    def _end(self, cue: Cue, t: float) -> None:
+        """Let go of what the cue still holds; what a later cue took over stays."""
+        mine = [i for i in map(_index, cue.controls) if self._held.get(i) is not None]
+        later = {_index(n) for c in self._sheet.playing if c.at > cue.at for n in c.controls}
+        self._let_go([i for i in mine if i not in later], t, RELEASE_SECONDS)
+        if cue.gaze is not None and not any(
+            c.gaze is not None for c in self._sheet.playing if c.at > cue.at
+        ):
+            self._release_gaze(t)
+
+    def _gesture(self, cue: Cue, t: float) -> None:
+        if cue.gesture == "blink":
+            for i in range(cue.times):
+                at = t + 0.42 * cue.slowness * i
+                self._blinks.ask(at, cue.words, closure=cue.size, slowness=cue.slowness)
+        elif cue.gesture == "nod":
+            self._idle.nod(t, cue.times, cue.size, cue.words)
+        elif cue.gesture == "shake":
+            self._idle.shake(t, cue.times, cue.size, cue.words)
+        elif cue.gesture == "wink":
+            lid = CHANNEL[f"AU45_{cue.side}"]
+            brow = CHANNEL[f"AU2_{cue.side}"]
+            for i in range(cue.times):
+                amounts = ((lid, 1.0), (CHANNEL["AU6"], 0.3), (brow, -0.2))
+                self._gestures.add(Pulse(t + 0.75 * i, 0.16, 0.16, 0.26, amounts, "wink"))
+
+    def _aim(self, channels: list[int], t: float, seconds: float) -> None:
+        """Send channels to what is asked for, or else to what is felt."""
+        moved = [
+            (c, self._held.get(c, float(self._felt[c])))
+            for c in channels
+            if abs(self._held.get(c, self._felt[c]) - self._posture.target[c]) > 1e-9
+        ]
+        self._posture.retarget([c for c, _ in moved], [v for _, v in moved], t, seconds)
+
+    def _let_go(self, channels: list[int], t: float, seconds: float) -> None:
+        for channel in channels:
+            self._held.pop(channel, None)
+        self._aim(channels, t, seconds)
+
+    def _release_gaze(self, t: float) -> None:
+        self._gaze_held = False
+        scene = self._scene
+        if scene is not None and scene.look is not None:
+            self._gaze.look(scene.look, t, hold=True, head=True, why=scene.stage.why)
+        else:
+            self._gaze.release(t)
+
+    def _collect(self) -> None:
+        for layer in (self._staging, self._gaze, self._idle):
+            self._actions.extend(layer.news())
+
+
+def _index(name: str) -> int:
+    """Where a channel or mouth channel is in the 26 of a frame."""
+    return CHANNEL[name] if name in CHANNEL else POSE_SLICE.stop + MOUTH[name]
+
+
+def _channels(cue: Cue) -> list[int]:
+    return [_index(name) for name in cue.controls]
+
+
+def _amount(cue: Cue) -> float:
+    if cue.gaze is not None and cue.gaze != VIEWER:
+        return round(math.hypot(*cue.gaze), 1)
+    if cue.controls:
+        return round(max(abs(v) for v in cue.controls.values()), 2) or 0.01
+    return cue.size
+
+
+def _announce(cue: Cue, start: float, why: str, amount: float) -> Action:
+    first = math.floor((start + cue.at) * FPS) + 1
+    peak = first + math.ceil(cue.rise * FPS)
+    lasts = 1.5 if cue.hold is None else cue.hold
+    return Action("instruction", first, peak, max(peak, first + round(lasts * FPS)), amount, why)

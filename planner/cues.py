@@ -1,0 +1,77 @@
+"""Cues: what an instruction asks for, timed, and the player that begins and ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from planner.gaze import Point
+
+Gesture: TypeAlias = Literal["", "blink", "wink", "nod", "shake"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One thing to do. Everything in it begins together."""
+
+    at: float
+    "Seconds after the instruction was given."
+    words: str
+    "What the user said, for the announcement."
+    hold: float | None = None
+    "Seconds until it is let go of; None keeps it until something else replaces it."
+    rise: float = 0.5
+    "Seconds of the transition."
+    controls: Mapping[str, float] = field(default_factory=dict)
+    "Channels and mouth channels to hold; AU and mouth in [0, 1], pose in degrees."
+    free: Sequence[str] = ()
+    "Channels given back to the label; `gaze` is one here."
+    gaze: Point | None = None
+    "Where to look, degrees to the person's left and down."
+    implied: bool = False
+    "The gaze is only the natural companion of a head turn; whatever else is said about it wins."
+    gesture: Gesture = ""
+    times: int = 1
+    size: float = 1.0
+    "Closure of a blink, degrees of a nod or shake."
+    slowness: float = 1.0
+    "Of a blink."
+    side: Literal["", "L", "R"] = ""
+
+    @property
+    def ending(self) -> float | None:
+        """When it is let go of, seconds after the instruction."""
+        return None if self.hold is None else self.at + self.hold
+
+
+class CueSheet:
+    """The cues of one instruction, begun at some time."""
+
+    def __init__(self, cues: Sequence[Cue], start: float) -> None:
+        self.start = start
+        self._waiting = sorted(cues, key=lambda cue: cue.at)
+        self._playing: list[Cue] = []
+
+    @property
+    def waiting(self) -> Sequence[Cue]:
+        """Cues that have not begun."""
+        return tuple(self._waiting)
+
+    @property
+    def playing(self) -> Sequence[Cue]:
+        """Cues that have begun and are not over."""
+        return tuple(self._playing)
+
+    def ended(self, t: float) -> list[Cue]:
+        """Cues whose time is over at ``t`` seconds; each is returned once."""
+        over = [c for c in self._playing if c.ending is not None and c.ending <= t - self.start]
+        self._playing = [c for c in self._playing if c not in over]
+        return over
+
+    def begun(self, t: float) -> list[Cue]:
+        """Cues that begin by ``t`` seconds; each is returned once."""
+        due = [c for c in self._waiting if c.at <= t - self.start]
+        self._waiting = self._waiting[len(due) :]
+        self._playing += due
+        return due

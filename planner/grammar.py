@@ -1,0 +1,267 @@
+"""Instructions in plain words, turned into cues.
+
+Left and right are the portrait's own, as everywhere: "raise your left eyebrow" moves the brow
+that a viewer sees on the right of the picture.
+
+Clauses are split at "then", commas, "and" and "while"; each is a handful of slots (verb, part,
+direction, side, amount, degrees, repetition, duration, delay, speed) filled by longest match from
+the word lists; the verb and the part select what is done. A comma and "then" mean one after the
+other; "and" and "while" mean together, unless both want the same muscle. What is not understood
+is handed back word for word and otherwise ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from core import InvalidInput
+from planner.cues import Cue
+from planner.moves import Move, moves_for
+from planner.words import ENGLISH, Language
+
+MAX_CHARACTERS: Final = 500
+LONGEST_SECONDS: Final = 600.0
+MOST_TIMES: Final = 8
+TOKEN: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?|[^\W\d_]+(?:['’][^\W\d_]+)*|\S", re.UNICODE)
+NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What an instruction came to."""
+
+    cues: tuple[Cue, ...]
+    unknown: tuple[str, ...]
+    "Parts that were not understood, as written."
+
+
+@dataclass(slots=True)
+class Clause:
+    """The slots of one clause."""
+
+    link: str = "then"
+    verb: str = ""
+    part: str = ""
+    ways: list[str] = field(default_factory=list)
+    side: str = ""
+    factor: float = 1.0
+    speed: float = 1.0
+    degrees: float | None = None
+    times: int = 1
+    hold: float | None = None
+    delay: float = 0.0
+    negated: bool = False
+    stopped: bool = False
+    pronoun: bool = False
+    span: tuple[int, int] = (-1, -1)
+    "Where it stands in the text."
+    strange: list[tuple[int, int]] = field(default_factory=list)
+    "Words that are in no list."
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all was said."""
+        return self.span[0] < 0
+
+
+def parse(text: str, *, seed: int = 0, language: Language = ENGLISH) -> Parsed:
+    """The cues that ``text`` asks for.
+
+    Args:
+        text: At most 500 characters of anything.
+        seed: Decides what is left open ("one eyebrow", "look away").
+
+    Raises:
+        InvalidInput: The text is too long.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidInput(
+            f"The instruction has {len(text)} characters, at most {MAX_CHARACTERS} are read. "
+            "Give it in shorter pieces.",
+            limit=MAX_CHARACTERS,
+        )
+    clauses = _clauses(text, language)
+    rng = np.random.default_rng(seed)
+    moves: list[tuple[Clause, Move]] = []
+    unknown: list[str] = []
+    before: Clause | None = None
+    for clause in clauses:
+        made = [] if clause.negated else _moves(clause, before, rng)
+        if not made and not clause.delay:
+            unknown.append(text[clause.span[0] : clause.span[1]])
+            continue
+        unknown.extend(text[a:b] for a, b in _joined(clause.strange))
+        if made:
+            moves += [(clause, move) for move in made]
+            before = clause
+        elif moves or clause.delay:
+            moves.append((clause, Move(seconds=clause.delay)))
+    return Parsed(tuple(_timed(moves)), tuple(unknown))
+
+
+def _clauses(text: str, language: Language) -> list[Clause]:
+    """Split into clauses and fill their slots."""
+    tokens = [(m.group().lower().replace("’", "'"), m.span()) for m in TOKEN.finditer(text)]
+    clauses = [Clause()]
+    i = 0
+    while i < len(tokens):
+        kind, value, used = _match([word for word, _ in tokens[i : i + 6]], language)
+        span = (tokens[i][1][0], tokens[i + used - 1][1][1])
+        i += used
+        if kind == "links":
+            _link(clauses, str(value).rstrip("_"))
+            continue
+        if kind == "numbers":
+            used, kind, value = _quantity(tokens, i, float(str(value)), language)
+            span = (span[0], tokens[i + used - 1][1][1] if used else span[1])
+            i += used
+        _fill(clauses[-1], kind, value, span)
+    return [c for c in clauses if not c.empty]
+
+
+def _match(words: list[str], language: Language) -> tuple[str, object, int]:
+    """The longest phrase at the head of ``words``: kind, value, words used."""
+    if NUMBER.fullmatch(words[0]):
+        return "numbers", min(float(words[0]), 1e6), 1
+    for n in range(min(len(words), language.longest), 0, -1):
+        found = language.lexicon.get(" ".join(words[:n]))
+        if found is not None:
+            return found[0], found[1], n
+    return "strange", None, 1
+
+
+def _quantity(
+    tokens: list[tuple[str, tuple[int, int]]], at: int, number: float, language: Language
+) -> tuple[int, str, object]:
+    """What a number means together with the words after it: words used, kind, value."""
+    words = [word for word, _ in tokens[at : at + 2]]
+    unit = language.units.get(words[0]) if words else None
+    if unit is None:
+        return 0, "bare", number
+    if unit in ("degrees", "percent", "times"):
+        return 1, unit, number
+    if len(words) > 1 and language.stretches.get(words[1]) == "after":  # "2 seconds later"
+        return 2, "delay", number * float(unit)
+    return 1, "seconds", number * float(unit)
+
+
+def _link(clauses: list[Clause], link: str) -> None:
+    """Begin a new clause. Of several links in a row ("and then", ", while") the plainest wins."""
+    last = clauses[-1]
+    if not last.empty:
+        # "while looking at me, nod": the comma only closes the subordinate clause.
+        fronted = link == "list" and last.link == "while" and len(clauses) == 1
+        clauses.append(Clause("and" if fronted else link))
+    elif last.link == "list" and link == "and":
+        pass  # ", and" goes on with the list
+    else:
+        last.link = link
+
+
+def _fill(clause: Clause, kind: str, value: object, span: tuple[int, int]) -> None:
+    """Put one phrase into its slot."""
+    clause.span = (span[0] if clause.empty else clause.span[0], span[1])
+    text, number = str(value), float(value) if isinstance(value, (int, float)) else 0.0
+    match kind:
+        case "verbs" if not clause.verb:
+            clause.verb = text.rstrip("_")
+        case "verbs" if text in ("blink", "look", "widen"):  # "slow blink", "keep eyes wide open"
+            clause.verb = text
+        case "parts":
+            clause.part = clause.part or text
+        case "ways":
+            clause.ways.append(text)
+        case "sides":
+            clause.side = text
+        case "amounts":
+            clause.factor *= number
+        case "percent":
+            clause.factor *= min(number, 300.0) / 100
+        case "speeds":
+            clause.speed *= number
+        case "degrees":
+            clause.degrees = min(number, 180.0)
+        case "times":
+            clause.times = int(min(max(number, 1), MOST_TIMES))
+        case "holds":
+            clause.hold = number
+        case "stretches":
+            clause.delay = -1.0 if text == "after" else clause.delay
+        case "seconds" if clause.delay < 0 or clause.verb == "wait":
+            clause.delay = min(number, LONGEST_SECONDS)
+        case "seconds":
+            clause.hold = min(number, LONGEST_SECONDS)
+        case "delay":
+            clause.delay = min(number, LONGEST_SECONDS)
+        case "negations":
+            clause.negated = True
+        case "stops":
+            clause.stopped = True
+        case "pronouns":
+            clause.pronoun = True
+        case "strange" | "bare":
+            clause.strange.append(span)
+        case _:
+            pass  # fillers
+
+
+def _moves(clause: Clause, before: Clause | None, rng: np.random.Generator) -> list[Move]:
+    """What the clause asks for, with what it leaves to the one before it."""
+    clause.delay = max(clause.delay, 0.0)
+    if before is not None:
+        if clause.pronoun and not clause.part:
+            clause.part = before.part
+        if not clause.verb and not clause.part and clause.ways:
+            clause.verb, clause.part = before.verb, before.part  # "look left, then right"
+    return moves_for(clause, rng)
+
+
+def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Neighbouring words made one part."""
+    out: list[tuple[int, int]] = []
+    for start, end in spans:
+        if out and start - out[-1][1] <= 1:
+            out[-1] = (out[-1][0], end)
+        else:
+            out.append((start, end))
+    return out
+
+
+def _timed(moves: list[tuple[Clause, Move]]) -> list[Cue]:
+    """Lay the moves out in time."""
+    cues: list[Cue] = []
+    start = end = 0.0
+    taken: set[str] = set()
+    last: Clause | None = None
+    for clause, move in moves:
+        together = clause.link in ("and", "while") and last is not None and clause is not last
+        if last is not None and (not together or taken & move.claims):
+            start, taken = end, set()
+        taken |= move.claims
+        start += clause.delay if clause is not last else 0.0
+        for cue in move.cues:
+            at = min(start + cue.at, LONGEST_SECONDS)
+            cues.append(replace(cue, at=at))
+        end = max(end, start + move.seconds) if together else start + move.seconds
+        last = clause
+    return _gaze_of_head(cues)
+
+
+def _gaze_of_head(cues: list[Cue]) -> list[Cue]:
+    """Eyes go along with a turning head, unless something says where they look."""
+    out = []
+    for cue in cues:
+        if cue.implied and any(
+            other.gaze is not None
+            and not other.implied
+            and other.at <= cue.at
+            and (other.ending is None or other.ending > cue.at)
+            for other in cues
+        ):
+            cue = replace(cue, gaze=None)
+        out.append(cue)
+    return sorted(out, key=lambda cue: cue.at)

@@ -1,0 +1,1 @@
+"""HTTP, WebSocket and WebRTC: how sessions reach browsers and applications."""

@@ -1,0 +1,175 @@
+"""The control socket: a pure protocol (messages in, effects on a session) under a thin shell.
+
+Commands and sound come in, events go out; a bad message is answered and the socket stays open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from core import SaccadeError
+from runtime.events import Event, EventFeed
+from runtime.session import Session
+from stream.ingest import PcmStream
+from stream.messages import (
+    VERSION,
+    Attend,
+    AudioEnd,
+    AudioStart,
+    Behave,
+    Command,
+    Interrupt,
+    Say,
+    parse,
+)
+from stream.problems import status_of
+
+log = logging.getLogger(__name__)
+
+MAX_ERRORS: Final = 20
+"Bad messages in a row after which the socket is closed: such a client is not speaking to us."
+SEND_TIMEOUT: Final = 15.0
+"Seconds a client may refuse to read."
+POLICY_VIOLATION: Final = 1008
+TRY_AGAIN: Final = 1013
+
+
+class Protocol:
+    """One socket's conversation with one session. No I/O: replies are handed to ``reply``."""
+
+    def __init__(self, session: Session, reply: Callable[[Event], None]) -> None:
+        self._session = session
+        self._reply = reply
+        self._pcm = PcmStream()
+        self._live = False
+        self._streaming = False
+        self._cause: str | None = None
+        self.errors = 0
+        "Bad messages since the last good one."
+
+    def text(self, text: str) -> None:
+        """One JSON command."""
+        cause = None
+        try:
+            command = parse(text)
+            cause = command.id
+            self._run(command)
+        except SaccadeError as error:
+            self._refuse(error, error.facts.get("cause") or cause)
+        else:
+            self.errors = 0
+
+    def sound(self, data: bytes) -> None:
+        """One binary message of PCM16."""
+        try:
+            self._streaming = True
+            self._session.push_audio(self._pcm.push(data), self._cause, live=self._live)
+        except SaccadeError as error:
+            self._refuse(error, self._cause)
+        else:
+            self.errors = 0
+
+    def end(self) -> None:
+        """The socket is gone: what it streamed is over."""
+        if self._streaming:
+            self._session.end_audio(self._cause)
+            self._streaming = False
+
+    def _run(self, command: Command) -> None:
+        session, cause = self._session, command.id
+        match command:
+            case Say(text=text):
+                session.say(text, cause)
+            case Behave(label=label, instruction=instruction):
+                unknown = session.behave(label=label, instruction=instruction, cause=cause)
+                if instruction is not None:
+                    self._reply(Event("understood", {"unknown": unknown}, session.pts, cause))
+            case Attend(state=state):
+                session.attend(state, cause)
+            case Interrupt():
+                session.interrupt(cause)
+                self._streaming = False
+            case AudioStart(rate=rate, channels=channels, live=live):
+                self.end()
+                self._pcm = PcmStream(rate, channels)
+                self._live, self._cause = live, cause
+            case AudioEnd():
+                if self._streaming:
+                    session.push_audio(self._pcm.flush(), self._cause, live=self._live)
+                self.end()
+        self._reply(Event("ok", {}, session.pts, cause))
+
+    def _refuse(self, error: SaccadeError, cause: str | None) -> None:
+        self.errors += 1
+        facts = {k: v for k, v in error.facts.items() if k != "cause"}
+        data = {
+            "code": error.code,
+            "status": status_of(error),
+            "detail": error.message,
+            **facts,
+        }
+        self._reply(Event("error", data, self._session.pts, cause))
+
+
+def encode(event: Event, number: int) -> str:
+    """An event as it goes over the wire."""
+    message: dict[str, Any] = {
+        "v": VERSION,
+        "id": f"e{number}",
+        "cause": event.cause,
+        "type": event.type,
+        "pts": event.pts,
+        **event.data,
+    }
+    return json.dumps(message, separators=(",", ":"))
+
+
+async def serve(socket: WebSocket, session: Session, labels: list[dict[str, str]]) -> None:
+    """Run one accepted socket until either side ends it."""
+    async with session.subscribe() as feed:
+        feed.put(Event("hello", {"session": session.info(), "labels": labels}, session.pts))
+        protocol = Protocol(session, feed.put)
+        reader = asyncio.create_task(_read(socket, protocol), name=f"control {session.id}")
+        try:
+            await _write(socket, feed, reader)
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+            protocol.end()
+
+
+async def _read(socket: WebSocket, protocol: Protocol) -> None:
+    with contextlib.suppress(WebSocketDisconnect):
+        while protocol.errors < MAX_ERRORS:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if (text := message.get("text")) is not None:
+                protocol.text(text)
+            elif (data := message.get("bytes")) is not None:
+                protocol.sound(data)
+
+
+async def _write(socket: WebSocket, feed: EventFeed, reader: asyncio.Task[None]) -> None:
+    """Send events until the session ends, the client leaves, or it stops reading."""
+    reader.add_done_callback(lambda _: feed.close())
+    number = 0
+    try:
+        async for event in feed:
+            number += 1
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await socket.send_text(encode(event, number))
+        with contextlib.suppress(RuntimeError):  # the client may have closed it already
+            await socket.close(POLICY_VIOLATION if reader.done() else 1000)
+    except TimeoutError:
+        log.warning("control socket does not read")
+        await socket.close(TRY_AGAIN)
+    except (WebSocketDisconnect, RuntimeError):
+        pass  # it went away while we sent

@@ -1,0 +1,61 @@
+"""Structured logs: one line an event, with the session it belongs to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any, Final
+
+STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "color_message",
+}
+"What every record carries; the rest came through ``extra=`` and is worth printing."
+
+
+def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
+    """Send logs to stderr as ``key=value`` or JSON lines.
+
+    DEBUG is data, INFO birth and death, WARNING degraded but served, ERROR a bug of ours.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if as_json else KeyValue())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("aioice", "aiortc", "uvicorn.error", "websockets", "httpx", "numba"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {k: v for k, v in record.__dict__.items() if k not in STANDARD}
+
+
+class KeyValue(logging.Formatter):
+    """For people: time, level, message, then ``key=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        tail = "".join(f" {k}={v}" for k, v in _extras(record).items())
+        line = f"{clock} {record.levelname.lower():<7} {record.getMessage()}{tail}"
+        return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+
+
+class JsonLines(logging.Formatter):
+    """For machines: one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        entry = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)

@@ -1,0 +1,31 @@
+"""What the outside may do, with defaults for one machine on a trusted network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """Limits and addresses of the transport."""
+
+    allowed_origins: tuple[str, ...] = ()
+    "Other web origins that may call the API (CORS), such as https://app.example.com."
+    ice_servers: tuple[str, ...] = ()
+    "STUN or TURN URLs told to clients and used here. None: host candidates, the quickest start."
+    max_viewers: int = 4
+    "WebRTC peers of one session; each costs an encoder."
+    max_sockets: int = 4
+    "Control sockets of one session."
+    max_upload: int = 32 * 1024 * 1024
+    "Bytes of one portrait."
+    connect_timeout: float = 20.0
+    "A peer that is not connected after this many seconds is closed."
+    disconnect_grace: float = 10.0
+    "A peer may lose its network for this many seconds."
+    bitrate: int = 1_500_000
+    "Video bit/s to start with."
+    max_bitrate: int = 3_000_000
+    "Video bit/s that a fast receiver may ask for."
+    min_bitrate: int = 200_000
+    "Video bit/s that a slow receiver may ask for."

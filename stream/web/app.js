@@ -1,0 +1,235 @@
+/** Puts the page together. Parts know nothing of each other; what happens where is decided here. */
+
+import { ActionList } from "./actions.js";
+import { Problem, read } from "./api.js";
+import { BehaviourPanel } from "./behaviour.js";
+import { Call } from "./call.js";
+import { MediaClock } from "./clock.js";
+import { Composer } from "./composer.js";
+import { listen } from "./keys.js";
+import { Plan } from "./plan.js";
+import { Portraits } from "./portraits.js";
+import { recall, remember } from "./prefs.js";
+import { Readout } from "./readout.js";
+import { Stage } from "./stage.js";
+import { Strip } from "./strip.js";
+import { Backoff, sleep } from "./timing.js";
+import { Toasts } from "./toasts.js";
+
+const $ = (selector) => document.querySelector(selector);
+const STATES = { idle: "Idle", listening: "Listening", thinking: "Thinking", speaking: "Speaking" };
+const MOST_EVENTS = 1000;
+const LIST_MS = 250;
+
+const toasts = new Toasts($("#toasts"));
+const stage = new Stage($(".stage-frame"));
+const clock = new MediaClock();
+const plan = new Plan();
+const strip = new Strip($("#chart"), { clock, plan });
+const actions = new ActionList($("#actions"));
+
+let portrait = recall("portrait");
+let avatarState = "idle";
+let sessionShown = null;
+let phase = "loading";
+let firstFrameMs = null;
+const events = [];
+
+const call = new Call({
+  phase: showPhase,
+  attach: (player) => stage.attach(player),
+  freeze: () => stage.freeze(),
+  live: (link, ms) => {
+    firstFrameMs ??= ms;
+    handle.lastFirstFrameMs = ms;
+  },
+  event: handleEvent,
+  choice: () => ({ portrait, label: behaviour.label, instruction: behaviour.instruction }),
+  failed: (problem) => {
+    showPhase("failed", problem.message);
+    toasts.error(problem);
+  },
+});
+const readout = new Readout($("#stats"), { call, clock });
+const behaviour = new BehaviourPanel($(".direct"), (fields) => call.send("behave", fields), toasts);
+const composer = new Composer($("#composer"), { call, stage, toasts });
+const portraits = new Portraits($("#portraits"), { toasts, choose: changePortrait });
+
+// --- what the server tells --------------------------------------------------------------------
+
+const handlers = {
+  hello(event) {
+    const session = event.session ?? event;
+    if (session.id !== sessionShown) {
+      sessionShown = session.id;
+      clock.reset();
+      plan.clear();
+      strip.clear();
+    }
+    behaviour.show(session);
+    showPortrait(session.portrait?.id ?? session.portrait);
+    showState(session.state ?? "idle");
+    composer.announceMicrophone();
+  },
+  state: (event) => showState(event.state),
+  plan: (event) => plan.add(event.actions ?? []),
+  controls(event) {
+    clock.observe(event.pts + event.values.length * 640);
+    strip.add(event.pts, event.values);
+  },
+  understood: (event) => behaviour.understood(event.unknown ?? []),
+  stats: (event) => readout.setServer(event),
+  error(event) {
+    if (!event.cause) toasts.error(Problem.from(event)); // Otherwise who asked shows it.
+  },
+  expiring(event) {
+    const seconds = Math.round(event.in_s);
+    toasts.notice(`This session ends in ${seconds} s. Another one begins by itself.`);
+  },
+};
+
+function handleEvent(event) {
+  events.push(event);
+  if (events.length > MOST_EVENTS) events.splice(0, events.length - MOST_EVENTS);
+  handlers[event.type]?.(event);
+}
+
+function showState(state) {
+  avatarState = state;
+  stage.root.dataset.state = state;
+  $("#state-text").textContent = STATES[state] ?? state;
+  composer.setState(state);
+}
+
+// --- getting there ----------------------------------------------------------------------------
+
+const PHASES = {
+  starting: "Preparing the portrait",
+  connecting: "Connecting",
+  reconnecting: "The connection was lost. Reconnecting",
+};
+
+function showPhase(next, detail, ms = 0) {
+  phase = next;
+  const changingOver = stage.root.dataset.playing && (next === "changing" || next === "connecting");
+  stage.root.dataset.phase = next;
+  $("#link-text").textContent =
+    { live: "Live", failed: "Off", waiting: "Waiting" }[next] ?? "Connecting";
+  $("#link").dataset.phase = next;
+  if (next === "live") stage.progress(null);
+  else if (next === "failed" || next === "waiting") {
+    stage.progress(detail, { retryInMs: ms, failed: next === "failed" });
+  } else if (!changingOver) stage.progress(PHASES[next] ?? "One moment");
+  else stage.root.dataset.busy = "true";
+}
+
+function showPortrait(id) {
+  const shown = portraits.byId(id);
+  if (!shown) return;
+  portrait = id;
+  portraits.show(id);
+  stage.setPoster(shown.thumbnail, shown.name);
+}
+
+function changePortrait(chosen) {
+  remember("portrait", chosen.id);
+  if (chosen.id === portrait && phase === "live") return;
+  portrait = chosen.id;
+  stage.setPoster(chosen.thumbnail, chosen.name);
+  begin();
+}
+
+function begin() {
+  const { label, instruction } = behaviour;
+  call.start({ portrait, label, instruction: instruction || undefined });
+}
+
+/** Lists first: they are quick, and tell whether the server is there. */
+async function load() {
+  const backoff = new Backoff();
+  for (;;) {
+    try {
+      const [labels] = await Promise.all([read("v1/labels"), portraits.load()]);
+      behaviour.load(labels);
+      return;
+    } catch (error) {
+      const ms = error.retryAfter ? error.retryAfter * 1000 : backoff.next();
+      showPhase("waiting", error.message, ms);
+      await sleep(ms);
+    }
+  }
+}
+
+async function main() {
+  if (!window.RTCPeerConnection) {
+    showPhase("failed", "This browser has no WebRTC. Open the page in a current browser.");
+    return;
+  }
+  showPhase("starting");
+  await load();
+  showPortrait(portraits.byId(portrait) ? portrait : portraits.first?.id);
+  begin();
+}
+
+// --- the page itself --------------------------------------------------------------------------
+
+listen(
+  {
+    "/": () => composer.input.focus(),
+    i: () => behaviour.input.focus(),
+    m: () => composer.toggleMicrophone(),
+    s: () => stage.toggleSound(),
+    p: () => portraits.focus(),
+    e: () => behaviour.focus(),
+    "?": () => $("#help").showModal(),
+  },
+  { escape: () => composer.escape() },
+);
+$("#help-open").addEventListener("click", () => $("#help").showModal());
+for (const dialog of document.querySelectorAll("dialog")) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close(); // The backdrop belongs to the dialog.
+  });
+}
+$("#retry").addEventListener("click", begin);
+$("#chart-pause").addEventListener("click", ({ currentTarget: button }) => {
+  strip.paused = !strip.paused;
+  button.setAttribute("aria-pressed", String(strip.paused));
+  button.title = strip.paused ? "Let the chart run" : "Hold the chart";
+});
+setInterval(() => {
+  const now = clock.at();
+  if (now === null || strip.paused || document.hidden) return;
+  plan.prune(now);
+  actions.update(plan, now);
+}, LIST_MS);
+addEventListener("pagehide", () => call.close());
+addEventListener("pageshow", (event) => {
+  if (event.persisted) begin();
+});
+
+/** For end-to-end tests and the curious. */
+const handle = {
+  get state() {
+    return avatarState;
+  },
+  get phase() {
+    return phase;
+  },
+  /** ms from the first SDP answer to the first picture on the screen. */
+  get firstFrameMs() {
+    return firstFrameMs;
+  },
+  lastFirstFrameMs: null,
+  get session() {
+    return call.session;
+  },
+  get clock() {
+    return clock.at();
+  },
+  events,
+  stats: () => readout.summary,
+};
+window.saccade = handle;
+
+main();

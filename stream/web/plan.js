@@ -1,0 +1,61 @@
+/** The planned actions that are still worth showing, and how they are called. */
+
+const KEEP_PTS = 12 * 16000;
+const MOST = 200;
+/** Degrees; smaller saccades are drawn but not told. */
+const TOLD_SACCADE = 4;
+
+/** Which lane of the strip chart an action moves. */
+const LANES = [
+  [/blink|wink|lid|squint/, "lids"],
+  [/glance|saccade|gaze|look|avert|scan/, "gaze"],
+  [/nod|pitch/, "nod"],
+  [/shake|turn|tilt|posture|head|yaw|roll/, "turn"],
+  [/accent|brow|flash|frown/, "brows"],
+];
+
+export class Plan {
+  #actions = new Map();
+
+  /** Take the `actions` of a `plan` event; an amount of 0 withdraws what was announced before. */
+  add(actions) {
+    for (const action of actions) {
+      const key = `${action.kind}@${action.start}`;
+      if (action.amount === 0) this.#actions.delete(key);
+      else this.#actions.set(key, { ...action, key, ...describe(action) });
+    }
+    while (this.#actions.size > MOST) this.#actions.delete(this.#actions.keys().next().value);
+  }
+
+  /** Drop what is long over. */
+  prune(now) {
+    for (const [key, action] of this.#actions) {
+      if (action.end < now - KEEP_PTS) this.#actions.delete(key);
+    }
+  }
+
+  clear() {
+    this.#actions.clear();
+  }
+
+  get actions() {
+    return this.#actions.values();
+  }
+
+  /** The `count` newest worth telling, latest first. */
+  told(count) {
+    const worth = [...this.actions].filter((a) => !a.minor);
+    return worth.sort((a, b) => b.start - a.start).slice(0, count);
+  }
+}
+
+function describe({ kind, amount, why }) {
+  const words = kind.replaceAll("_", " ");
+  const lane = LANES.find(([pattern]) => pattern.test(kind))?.[1] ?? "plan";
+  return {
+    lane,
+    label: lane === "plan" && why ? why : words,
+    title: words.charAt(0).toUpperCase() + words.slice(1),
+    minor: /saccade/.test(kind) && Math.abs(amount) < TOLD_SACCADE,
+  };
+}

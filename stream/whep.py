@@ -1,0 +1,115 @@
+"""WHEP: the peers of all sessions, and the trickle-ICE fragments they are patched with.
+
+Sources: draft-ietf-wish-whep; RFC 9725 (WHIP, the same resource model); RFC 8840 (sdpfrag).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final
+
+from aiortc import RTCIceCandidate
+from aiortc.sdp import candidate_from_sdp
+
+from core import Busy, InvalidInput, NotFound
+from runtime.session import Session
+from stream.peer import Peer
+from stream.settings import StreamSettings
+
+MAX_SDP: Final = 64 * 1024
+"Bytes of an offer or fragment; browsers send 5 to 10 KB."
+MAX_CANDIDATES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What a trickle-ICE PATCH says."""
+
+    candidates: list[RTCIceCandidate] = field(default_factory=list)
+    done: bool = False
+    "end-of-candidates."
+    ufrag: str | None = None
+
+
+def parse_fragment(text: str) -> Fragment:
+    """``application/trickle-ice-sdpfrag`` → its candidates. Those in ``.local`` are left out.
+
+    Raises:
+        InvalidInput: A line that is no SDP, a malformed candidate, or too many.
+    """
+    candidates: list[RTCIceCandidate] = []
+    mid: str | None = None
+    index = -1
+    done = False
+    ufrag = None
+    for line in text.splitlines():
+        if not line:
+            continue
+        if len(line) < 2 or line[1] != "=":
+            raise InvalidInput("The fragment is not SDP: each line is a letter, '=' and a value.")
+        if line.startswith("m="):
+            index, mid = index + 1, None
+        elif line.startswith("a=mid:"):
+            mid = line[6:]
+        elif line.startswith("a=ice-ufrag:"):
+            ufrag = line[12:]
+        elif line.startswith("a=end-of-candidates"):
+            done = True
+        elif line.startswith("a=candidate:") and ".local " not in line:
+            candidates.append(_candidate(line[12:], mid, max(index, 0)))
+            if len(candidates) > MAX_CANDIDATES:
+                raise InvalidInput(f"A fragment holds at most {MAX_CANDIDATES} candidates.")
+    return Fragment(candidates, done, ufrag)
+
+
+def _candidate(value: str, mid: str | None, index: int) -> RTCIceCandidate:
+    try:
+        candidate = candidate_from_sdp(value)
+    except (ValueError, IndexError, AssertionError, KeyError) as error:
+        raise InvalidInput(f"A candidate can not be read: {error}.") from None
+    candidate.sdpMid = mid
+    candidate.sdpMLineIndex = index
+    return candidate
+
+
+class Peers:
+    """Owner of all peers. ``async with``: leaving it closes them."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self._settings = settings
+        self._peers: dict[str, Peer] = {}
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    async def __aenter__(self) -> Peers:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.gather(*(peer.close() for peer in list(self._peers.values())))
+
+    async def answer(self, session: Session, offer: str) -> tuple[Peer, str]:
+        """A new peer and its SDP answer. Raises InvalidInput, or Busy with too many viewers."""
+        mine = sum(peer.session is session for peer in self._peers.values())
+        if mine >= self._settings.max_viewers:
+            raise Busy(f"This session has {mine} viewers, its limit.", retry_after=5)
+        peer = Peer(session, self._settings, self._forget)
+        self._peers[peer.id] = peer  # counted while it is being made
+        return peer, await peer.answer(offer)
+
+    def get(self, session: Session, id: str) -> Peer:
+        """Raises NotFound, also for a peer of another session."""
+        peer = self._peers.get(id)
+        if peer is None or peer.session is not session:
+            raise NotFound("There is no such WHEP resource; it may have been closed.")
+        return peer
+
+    def _forget(self, peer: Peer) -> None:
+        self._peers.pop(peer.id, None)
