@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core import (
+    BROW_LEFT,
+    BROW_RIGHT,
     CHANNEL,
     CHANNELS,
     F32,
@@ -404,15 +406,18 @@ def _lid_fields(face: FaceModel, out: F32, xy: F32, upper: Bools, eye: int, side
     slit = face.eyes[eye]
     s, t = slit.frame(xy)
     gap = slit.gap(s)
-    brow = face.neutral[[282, 295] if side == "L" else [52, 65], :2].mean(0)
-    room = max(-float(slit.frame(brow)[1]) + float(slit.upper[0]), 0.45 * slit.half)
+    brow = face.neutral[list((BROW_LEFT if side == "L" else BROW_RIGHT)[:5]), :2]
+    at, height = slit.frame(brow)
+    order = np.argsort(at)
+    skin = slit.edge(s, True) - np.interp(s, at[order], height[order])
+    room = np.maximum(0.82 * skin, 0.40 * slit.half).astype(np.float32)
     above = slit.edge(s, True) - t
     below = t - slit.edge(s, False)
     # The lash line moves as one; the skin above unrolls, up to just under the brow.
     rigid = 0.06 * slit.half
     # On the far side of the slit nobody looks; there the field only has to end without folding.
     far = 1.3 * slit.half
-    travel = np.where(upper, gap * _ease((above - rigid) / (0.95 * room)) * _ease(below / far), 0)
+    travel = np.where(upper, gap * _ease((above - rigid) / room) * _ease(below / far), 0)
     out[FIELD[f"lid_upper_{side}"]] += travel[:, None] * slit.down
     lift = np.where(upper, 0, gap * _ease((below - rigid) / (0.9 * slit.half)) * _ease(above / far))
     out[FIELD[f"lid_lower_{side}"]] -= lift[:, None] * slit.down

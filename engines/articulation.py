@@ -131,12 +131,12 @@ class Articulator:
         self._follow_voice(voiced * loud, voicing, tilt, first, second)
         labial = self._labial(level, hiss, tilt, second)
 
-        drive = voiced * loud**1.2
+        drive = voiced * loud
         opening = self._first.place(first)
         openness = ramp(0.0, 1.0, opening)
         colour = self._second.place(second)
         front = ramp(0.45, 1.0, colour)
-        rounded = ramp(0.35, 0.0, colour) * (1.0 - 0.6 * openness)
+        rounded = ramp(0.35, 0.0, colour) * (1.0 - 0.85 * openness)
         murmur = self._murmur(tilt, colour, opening) * ramp(0.15, 0.4, loud) * voiced
         gap = self._gap(level) * (1.0 - fricative)
         breath = self._weak_noise(level, hiss, edge) * (1.0 - active)
@@ -147,14 +147,14 @@ class Articulator:
         talking = ramp(0.20, 0.08, self._since_voice)
 
         target = [0.0] * len(MOUTH_CHANNELS)
-        jaw = (0.07 + 0.47 * openness) * drive
-        target[_JAW] = (jaw + 0.04 * talking) * (1.0 - 0.9 * shut) + 0.04 * fricative
-        target[_WIDE] = 0.45 * drive * front + 0.3 * sharp
-        target[_PUCKER] = 0.6 * drive * rounded + 0.4 * hushed
+        jaw = (0.12 + 0.42 * openness) * drive
+        target[_JAW] = (jaw + 0.04 * talking) * (1.0 - 0.9 * shut) + 0.07 * fricative
+        target[_WIDE] = 0.65 * drive * front + 0.4 * sharp
+        target[_PUCKER] = 0.9 * drive * rounded + 0.5 * hushed
         target[_PRESS] = max(closure * (0.15 + 0.8 * labial), 0.65 * murmur)
-        target[_UPPER] = 0.10 * drive * openness + 0.12 * fricative
-        target[_LOWER] = 0.15 * drive * (1.0 - rounded) + 0.3 * fricative
-        target[_TUCK] = 0.7 * breath
+        target[_UPPER] = (0.08 + 0.10 * front) * drive + 0.25 * fricative
+        target[_LOWER] = (0.15 + 0.30 * front) * drive * (1.0 - shut) + 0.5 * fricative
+        target[_TUCK] = 0.8 * breath
         return target
 
     def _follow_voice(

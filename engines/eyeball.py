@@ -72,7 +72,7 @@ def build_eye(picture: U8, face: FaceModel, eye: int) -> EyeLayer:
     """
     slit, mm = face.eyes[eye], face.iris_mm[eye]
     centre = face.neutral[(IRIS_LEFT, IRIS_RIGHT)[eye][0], :2].astype(np.float32)
-    radius = 0.5 * IRIS_MM * mm
+    radius = 0.5 * IRIS_MM * mm * _limbus(picture, slit, centre, 0.5 * IRIS_MM * mm)
     crop, origin = _cut(picture, slit, radius)
     h, w = crop.shape[:2]
     xy = np.stack(np.meshgrid(np.arange(w), np.arange(h)), -1).astype(np.float32) + origin
@@ -88,6 +88,7 @@ def build_eye(picture: U8, face: FaceModel, eye: int) -> EyeLayer:
 
     clear = _soft(inner, 0.05 * slit.half, 0.11 * slit.half) * _soft(rho, 1.08, 1.20)
     white = fill(bare, clear * _whiteness(bare, clear))
+    white = cv2.GaussianBlur(white, (0, 0), max(0.06 * slit.half, 0.6))
     # A ball, not paper: it turns away from the light towards the corners.
     white = white * (0.97 - 0.20 * np.minimum(np.abs(s), 1.2) ** 2.5)[..., None]
     colour, glint = _iris(bare, radius, rho, _soft(inner, 0.07 * slit.half, 0.13 * slit.half))
@@ -141,6 +142,29 @@ def _cut(picture: U8, slit: Slit, radius: float) -> tuple[F32, F32]:
 def _soft(x: F32, low: float, high: float) -> F32:
     x = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def _limbus(picture: U8, slit: Slit, centre: F32, radius: float) -> float:
+    """Where iris turns into white, in units of the mesh's radius: drawn eyes have larger irises.
+
+    The radius of the steepest rise in brightness over the visible part, near 1 unless clear.
+    """
+    steps = np.arange(0.80, 1.36, 0.04, dtype=np.float32)
+    angles = np.radians(np.concatenate([np.arange(-35, 36, 5), np.arange(145, 216, 5)]))
+    rays = np.stack([np.cos(angles), np.sin(angles)], -1).astype(np.float32)
+    reach = np.concatenate([steps - 0.10, steps + 0.10])
+    points = centre + radius * reach[:, None, None] * rays[None]
+    s, t = slit.frame(points.astype(np.float32))
+    inside = np.minimum(t - slit.edge(s, True), slit.edge(s, False) - t) > 0.06 * slit.half
+    grey = (picture.astype(np.float32) @ LUMA).astype(np.float32)
+    luma = cv2.remap(
+        grey, points[..., 0].astype("f4"), points[..., 1].astype("f4"), cv2.INTER_LINEAR
+    )
+    both = inside[: len(steps)] & inside[len(steps) :]
+    rise = np.where(both, luma[len(steps) :] - luma[: len(steps)], 0)
+    mean = rise.sum(1) / np.maximum(both.sum(1), 6)
+    score = mean / max(float(mean.max()), 12.0) - 2.0 * (steps - 1.0) ** 2
+    return float(steps[int(np.argmax(score))])
 
 
 def _whiteness(bare: F32, clear: F32) -> F32:

@@ -81,7 +81,7 @@ _MAX_SPEED: Final = 9.0
 _MAX_STEP: Final = _MAX_SPEED * HOP_SECONDS
 _STILL: Final = 2e-3
 _STIFFNESS: Final = {"jaw": (70.0, 55.0), "press": (80.0, 60.0), "tuck": (60.0, 50.0)}
-_STIFFNESS_ELSE: Final = (40.0, 32.0)
+_STIFFNESS_ELSE: Final = (50.0, 38.0)
 
 
 class MouthDriver:

@@ -60,7 +60,7 @@ class Puppet:
         turns = self._turn(c)
         left, right = rig.eyes
         warp.paint(
-            rig.crop, rig.double, self._undo_head, turns, rig.size / (rig.depth.shape[0] - 1),
+            rig.crop, rig.wide, self._undo_head, turns, rig.size / (rig.depth.shape[0] - 1),
             self._undo_upper, self._undo_lower, rig.step, rig.zones,
             (left.white, left.iris, left.glint, left.rest),
             (right.white, right.iris, right.glint, right.rest),

@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from core import F32, I32, U8, Portrait
+from engines.edges import lips_meet, snap_closed, snap_lower_lids, snap_open
 from engines.eyeball import EyeLayer, build_eye
+from engines.glasses import glasses_share
 from engines.head import build_head
-from engines.lips import lips_meet, snap_closed, snap_open
 from engines.mouth_interior import MouthLayer, build_mouth
 from face import FIELDS, FaceModel, Slit
 
 NODES = 257
 "Nodes per side of the expression grid: one in two pixels at 512."
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+BROWS = ("AU1_L", "AU1_R", "AU2_L", "AU2_R", "AU4")
 SKIN, EYE_LEFT = 1, 2  # then the right eye and the mouth
 
 
@@ -40,8 +42,8 @@ class Rig:
     "In pixels of this size."
     crop: U8
     "uint8 ``[size, size, 3]`` RGB."
-    double: U8
-    "uint8 ``[2 size, 2 size, 3]``: the crop at twice the size; even samples are its own."
+    wide: npt.NDArray[np.uint64]
+    "uint64 ``[2 size, 2 size]``: the crop at twice the size, channels at bits 0, 21 and 42."
     fields: Fields
     zones: npt.NDArray[np.uint8]
     "uint8 ``[NODES, NODES]``: 0 never moves, 1 skin, 2 left eye, 3 right eye, 4 mouth."
@@ -84,26 +86,29 @@ def build_rig(portrait: Portrait, size: int = 512) -> Rig:
     face = FaceModel.from_mesh(mesh)
     closed = lips_meet(face.mouth)
     snap = snap_closed if closed else snap_open
-    face = FaceModel.from_mesh(snap(crop, mesh, face.mouth))
+    mesh = snap_lower_lids(crop, snap(crop, mesh, face.mouth), face.eyes)
+    face = FaceModel.from_mesh(mesh)
     crop = np.ascontiguousarray(crop, np.uint8)
     eyes = (build_eye(crop, face, 0), build_eye(crop, face, 1))
     mouth = build_mouth(crop, face.mouth, closed, _tooth(crop, face, eyes), _lip(crop, face))
-    fields, zones = _fields(face, size)
+    fields, zones = _fields(face, size, 1 - 0.75 * glasses_share(crop, face))
     depth, weight = build_head(face, size)
     slits = np.stack([_pack(slit) for slit in (*face.eyes, face.mouth)])
     return Rig(
-        size, face, crop, _double(crop), fields, zones, eyes, mouth, slits, depth, weight, closed
+        size, face, crop, _wide(crop), fields, zones, eyes, mouth, slits, depth, weight, closed
     )
 
 
-def _double(crop: U8) -> U8:
+def _wide(crop: U8) -> npt.NDArray[np.uint64]:
+    """The crop at twice the size (even samples are its own), one word a pixel."""
     side = crop.shape[0] * 2
     matrix = np.array([[2, 0, 0], [0, 2, 0]], np.float32)
     double = cv2.warpAffine(
         crop, matrix, (side, side), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
     )
     double[::2, ::2] = crop
-    return np.ascontiguousarray(double, np.uint8)
+    red, green, blue = (double[..., i].astype(np.uint64) for i in range(3))
+    return np.ascontiguousarray(red | green << np.uint64(21) | blue << np.uint64(42))
 
 
 def _pack(slit: Slit) -> F32:
@@ -134,7 +139,7 @@ def _mean_at(crop: U8, point: F32, radius: float) -> F32:
     return np.asarray(crop[y - r : y + r + 1, x - r : x + r + 1].mean((0, 1)), np.float32)
 
 
-def _fields(face: FaceModel, size: int) -> tuple[Fields, npt.NDArray[np.uint8]]:
+def _fields(face: FaceModel, size: int, brows: float) -> tuple[Fields, npt.NDArray[np.uint8]]:
     grid = np.arange(NODES, dtype=np.float32) * (size / (NODES - 1))
     xy = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2)
     yes = np.ones(len(xy), bool)
@@ -144,8 +149,9 @@ def _fields(face: FaceModel, size: int) -> tuple[Fields, npt.NDArray[np.uint8]]:
     moves, splits = np.zeros((2, NODES, NODES), bool)
     edge = np.minimum(np.arange(NODES), np.arange(NODES)[::-1])
     calm = np.clip(np.minimum(edge[:, None], edge[None]) / 12, 0, 1)[..., None]
-    for up, low in zip(upper, lower, strict=True):
-        up, low = up * calm, low * calm
+    for name, up, low in zip(FIELDS, upper, lower, strict=True):
+        share = calm * (brows if name in BROWS else 1.0)
+        up, low = up * share, low * share
         mask = (np.abs(up).max(-1) > 0.01) | (np.abs(low).max(-1) > 0.01)
         moves |= mask
         splits |= np.abs(up - low).max(-1) > 0.005

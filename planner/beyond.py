@@ -21,8 +21,21 @@ IDLE: Final = Category(
     "At ease",
     "Neutral and attentive: calm eye contact, natural blinks, a quiet head.",
     "rest",
-    {"rest": Stage((8, 20), (0.7, 1.1), {}, (("rest", 1.0),), "at rest")},
-)
+    {
+        "rest": Stage(
+            (5, 12), (1.0, 1.8), {"AU1": (0.0, 0.05), "AU2": (0.0, 0.06), "AU7": (0.0, 0.08)},
+            (("rest", 1.0), ("warm", 1.0), ("attend", 1.0)), "at rest",
+        ),
+        "warm": Stage(
+            (3, 7), (1.0, 1.6), {"AU2": (0.0, 0.06), "AU6": (0.1, 0.2), "smile": (0.08, 0.18)},
+            (("rest", 2.0), ("attend", 1.0)), "a hint of a smile",
+        ),
+        "attend": Stage(
+            (2.5, 5), (0.6, 1.0), {"AU1": (0.08, 0.16), "AU2": (0.1, 0.2), "roll?": (0.5, 2.0)},
+            (("rest", 2.0), ("warm", 1.0)), "brows lift a little, attentive",
+        ),
+    },
+)  # fmt: skip
 
 SPEAKING: Final = Category(
     "Speaking",
@@ -73,7 +86,7 @@ LAUGHTER: Final = Category(
 
 # Looks away to think (Glenberg et al. 1998; Doherty-Sneddon & Phelps 2005, Mem Cognit 33(4)); AU 4
 # and 7 with effort (Rozin & Cohen 2003, Emotion 3(1); Craig et al. 2008, Cogn Emot 22(5)); blinks
-# held back while working, let go at the end (Fukuda 2001, Percept Mot Skills 93; Siegle et al. 2008).
+# held back while working, let go at the end (Fukuda 2001, Percept Mot Skills 93).
 COGNITIVE_EFFORT: Final = Category(
     "Cognitive effort",
     "Thinks hard: eyes up and aside, brows knit, few blinks, back to the viewer with the answer.",
@@ -175,7 +188,9 @@ EVASIVE_RESPONSE: Final = Category(
         "peek": Stage(
             (0.5, 1.0), (0.35, 0.5), {"AU1": (0.3, 0.45), "AU2": (0.2, 0.3), "AU4": (0.1, 0.2),
             "yaw?": (3, 6), "pitch": (1, 3), "press": (0.15, 0.3)},
-            (("deflect", 2.0), ("drop", 1.0), ("shuffle", 1.0)), "checks the viewer from the corner of the eye", look=Look("viewer"), blinks=1.0,
+            (("deflect", 2.0), ("drop", 1.0), ("shuffle", 1.0)),
+            "checks the viewer from the corner of the eye",
+            look=Look("viewer"), blinks=1.0,
         ),
         "drop": Stage(
             (1.5, 3.0), (0.5, 0.8), {"AU1": (0.2, 0.35), "AU4": (0.2, 0.35), "AU45": (0.03, 0.1),
@@ -192,9 +207,9 @@ EVASIVE_RESPONSE: Final = Category(
     },
 )  # fmt: skip
 
-# Droopy lids, blinks that last (Wierwille et al. 1994, DOT HS 808 247: PERCLOS; Caffier et al. 2003;
-# Schleicher et al. 2008, Ergonomics 51(7)), the head sinking and jerking back up (Ghoddoosian,
-# Galib & Athitsos 2019, CVPRW: UTA-RLDD).
+# Droopy lids, blinks that last (Wierwille et al. 1994, DOT HS 808 247: PERCLOS; Caffier et al.
+# 2003; Schleicher et al. 2008, Ergonomics 51(7)), the head sinking and jerking back up
+# (Ghoddoosian, Galib & Athitsos 2019, CVPRW: UTA-RLDD).
 DROWSINESS: Final = Category(
     "Drowsiness",
     "Lids sink, blinks grow long, the head nods off and jerks back up.",
@@ -220,7 +235,8 @@ DROWSINESS: Final = Category(
         "sink": Stage(
             (1.8, 3.0), (1.6, 2.4), {"AU45": (0.8, 1.0), "pitch": (10, 15), "roll?": (2, 6),
             "jaw": (0.02, 0.06)},
-            (("start_up", 1.0),), "nods off, head sinking", gaze=_SLEEPY, blinks=0.2, drift=0.3,
+            (("start_up", 1.0),), "nods off, head sinking", look=Look("down", (9, 13)), blinks=0.2,
+            drift=0.3,
         ),
         "start_up": Stage(
             (0.7, 1.3), (0.28, 0.4), {"AU1": (0.45, 0.65), "AU2": (0.5, 0.7), "AU5": (0.2, 0.35),

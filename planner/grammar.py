@@ -13,6 +13,7 @@ is handed back word for word and otherwise ignored.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from core import InvalidInput
 from planner.cues import Cue
+from planner.gaze import VIEWER
 from planner.moves import Move, moves_for
 from planner.words import ENGLISH, Language
 
@@ -99,7 +101,7 @@ def parse(text: str, *, seed: int = 0, language: Language = ENGLISH) -> Parsed:
             moves += [(clause, move) for move in made]
             before = clause
         elif moves or clause.delay:
-            moves.append((clause, Move(seconds=clause.delay)))
+            moves.append((clause, Move()))
     return Parsed(tuple(_timed(moves)), tuple(unknown))
 
 
@@ -109,18 +111,45 @@ def _clauses(text: str, language: Language) -> list[Clause]:
     clauses = [Clause()]
     i = 0
     while i < len(tokens):
-        kind, value, used = _match([word for word, _ in tokens[i : i + 6]], language)
+        words = [word for word, _ in tokens[i : i + 6]]
+        kind, value, used = _match(words, language)
         span = (tokens[i][1][0], tokens[i + used - 1][1][1])
         i += used
         if kind == "links":
-            _link(clauses, str(value).rstrip("_"))
+            _link(clauses, str(value))
             continue
         if kind == "numbers":
             used, kind, value = _quantity(tokens, i, float(str(value)), language)
             span = (span[0], tokens[i + used - 1][1][1] if used else span[1])
             i += used
+            if kind == "bare" and words[0] in language.sides:  # "one eyebrow"
+                kind, value = "sides", language.sides[words[0]]
+        elif kind == "verbs" and not _goes_with(clauses[-1].verb, str(value)):
+            clauses.append(Clause("and"))  # "smile with a nod"
         _fill(clauses[-1], kind, value, span)
-    return [c for c in clauses if not c.empty]
+    return _diagonals([c for c in clauses if not c.empty])
+
+
+def _diagonals(clauses: list[Clause]) -> list[Clause]:
+    """ "Look up and left" is one direction, "look left and right" are two."""
+    out: list[Clause] = []
+    for clause in clauses:
+        bare = clause.ways and not (clause.verb or clause.part or clause.strange or clause.negated)
+        if out and bare and clause.link == "and" and out[-1].ways:
+            axes = [
+                {"left": "x", "right": "x", "up": "y", "down": "y"}.get(w)
+                for w in (out[-1].ways[0], clause.ways[0])
+            ]
+            if None not in axes and axes[0] != axes[1]:
+                last = out[-1]
+                last.ways += clause.ways
+                last.hold = clause.hold if last.hold is None else last.hold
+                last.degrees = clause.degrees if last.degrees is None else last.degrees
+                last.factor *= clause.factor
+                last.span = (last.span[0], clause.span[1])
+                continue
+        out.append(clause)
+    return out
 
 
 def _match(words: list[str], language: Language) -> tuple[str, object, int]:
@@ -131,7 +160,14 @@ def _match(words: list[str], language: Language) -> tuple[str, object, int]:
         found = language.lexicon.get(" ".join(words[:n]))
         if found is not None:
             return found[0], found[1], n
+    if unicodedata.category(words[0][0]).startswith("P"):
+        return "fillers", None, 1
     return "strange", None, 1
+
+
+def _goes_with(verb: str, other: str) -> bool:
+    """Whether a second verb only colours the first ("keep your eyes wide open")."""
+    return not verb or verb == other or {verb, other} <= {"open", "widen", "close", "half_close"}
 
 
 def _quantity(
@@ -167,9 +203,7 @@ def _fill(clause: Clause, kind: str, value: object, span: tuple[int, int]) -> No
     clause.span = (span[0] if clause.empty else clause.span[0], span[1])
     text, number = str(value), float(value) if isinstance(value, (int, float)) else 0.0
     match kind:
-        case "verbs" if not clause.verb:
-            clause.verb = text.rstrip("_")
-        case "verbs" if text in ("blink", "look", "widen"):  # "slow blink", "keep eyes wide open"
+        case "verbs" if clause.verb != "widen":
             clause.verb = text
         case "parts":
             clause.part = clause.part or text
@@ -252,16 +286,22 @@ def _timed(moves: list[tuple[Clause, Move]]) -> list[Cue]:
 
 
 def _gaze_of_head(cues: list[Cue]) -> list[Cue]:
-    """Eyes go along with a turning head, unless something says where they look."""
-    out = []
+    """Eyes go along with a turning head, unless something says where they look meanwhile.
+
+    A head that is raised or lowered takes the gaze along from wherever it was.
+    """
+    out: list[Cue] = []
     for cue in cues:
-        if cue.implied and any(
-            other.gaze is not None
-            and not other.implied
-            and other.at <= cue.at
-            and (other.ending is None or other.ending > cue.at)
-            for other in cues
-        ):
-            cue = replace(cue, gaze=None)
+        along = cue.gaze
+        if cue.implied and along is not None:
+            if any(
+                other.gaze is not None and not other.implied and other.at == cue.at
+                for other in cues
+            ):
+                cue = replace(cue, gaze=None)
+            elif "yaw" not in cue.controls:
+                before = [c for c in out if c.gaze is not None and c.ending is None]
+                x, y = before[-1].gaze or VIEWER if before else VIEWER
+                cue = replace(cue, gaze=(x, min(max(y + along[1], -30.0), 30.0)))
         out.append(cue)
     return sorted(out, key=lambda cue: cue.at)

@@ -41,7 +41,9 @@ MANNERS: Final[Mapping[State, Manner]] = {
     ),
     # Speakers look away more often and longer: every 5 s or so, for about 2 s (ibid.).
     "speaking": Manner(
-        GazeManner(4.75, (0.7, 1.9), (5.0, 13.0), (("side", 3.0), ("down_side", 2.0), ("up_side", 1.0))),
+        GazeManner(
+            4.75, (0.7, 1.9), (5.0, 13.0), (("side", 3.0), ("down_side", 2.0), ("up_side", 1.0))
+        ),
         HeadManner(drift=1.5, accents=38.0),
     ),
 }  # fmt: skip

@@ -215,4 +215,5 @@ class Wander:
         self._next += 1
         for i in range(3):
             x = self._stages[i] = x + self._pole * (self._stages[i] - x)
-        return x * self._gain
+        value: F64 = x * self._gain
+        return value

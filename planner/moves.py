@@ -143,16 +143,14 @@ def _roll_eyes(slots: Slots, rng: np.random.Generator) -> list[Move]:
 # --- Lids ------------------------------------------------------------------------------------
 
 
-def _lids(slots: Slots, controls: Mapping[str, float], words: str, rise: float = 0.3) -> Move:
-    return _hold(slots, controls, words, rise)
-
-
 def _close(slots: Slots, rng: np.random.Generator) -> list[Move]:
     closure = 1.0 if slots.factor >= 0.9 else max(0.2, slots.factor)
     if slots.verb == "half_close" or slots.part == "lids" and slots.verb == "lower":
         closure = min(0.5 * slots.factor, 0.9)
     controls = {f"AU45_{side}": closure for side in _sides(slots, rng)}
-    return [_lids(slots, controls, "closes the eyes" if closure > 0.9 else "lowers the lids")]
+    which = "the eyes" if len(controls) == 2 else f"the {slots.ways[0]} eye"
+    words = f"closes {which}" if closure > 0.9 else f"half closes {which}"
+    return [_hold(slots, controls, words, 0.3)]
 
 
 def _open(slots: Slots, rng: np.random.Generator) -> list[Move]:
@@ -167,14 +165,14 @@ def _widen(slots: Slots, rng: np.random.Generator) -> list[Move]:
     brow = 0.35 * size
     controls = {"AU45_L": 0.0, "AU45_R": 0.0, "AU7": 0.0, "AU5": size}
     controls |= {"AU1_L": brow, "AU1_R": brow, "AU2_L": brow, "AU2_R": brow}
-    return [_lids(slots, controls, "opens the eyes wide", 0.28)]
+    return [_hold(slots, controls, "opens the eyes wide", 0.28)]
 
 
 def _squint(slots: Slots, rng: np.random.Generator) -> list[Move]:
     size = min(slots.factor, 1.4)
     controls = {"AU7": min(0.8 * size, 1.0), "AU4": 0.25 * size, "AU6": min(0.35 * size, 1.0)}
     controls |= {"AU45_L": 0.14 * size, "AU45_R": 0.14 * size, "AU5": 0.0}
-    return [_lids(slots, controls, "squints", 0.35)]
+    return [_hold(slots, controls, "squints", 0.35)]
 
 
 def _blink(slots: Slots, rng: np.random.Generator) -> list[Move]:
@@ -256,7 +254,7 @@ def _turn(slots: Slots, rng: np.random.Generator) -> list[Move]:
     implied = "yaw" in pose or "pitch" in pose
     cue = Cue(
         0.0,
-        ("tilts" if tilt else "turns") + " the head " + " and ".join(ways or ["aside"]),
+        _head_words(slots.verb, ways),
         hold=slots.hold,
         rise=(0.45 + 0.025 * far) * slots.speed,
         controls=pose,
@@ -265,6 +263,12 @@ def _turn(slots: Slots, rng: np.random.Generator) -> list[Move]:
     )
     seconds = cue.rise + 0.6 if slots.hold is None else slots.hold
     return [Move((cue,), seconds, frozenset(pose))]
+
+
+def _head_words(verb: str, ways: list[str]) -> str:
+    if ways in (["up"], ["down"]):
+        return "raises the head" if ways == ["up"] else "lowers the head"
+    return f"{'tilts' if verb == 'tilt' else 'turns'} the head {' and '.join(ways or ['aside'])}"
 
 
 def _straighten(slots: Slots, rng: np.random.Generator) -> list[Move]:

@@ -5,6 +5,7 @@ Where a line says *free*, no measurement was at hand and the value was chosen by
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -40,15 +41,16 @@ BLINK_SIDE_SHARE: Final = 0.03
 """Most by which one lid closes less: each person has a stronger side (Kassem & Evinger 2006). Kept
 small enough that the weaker lid still covers 95 %."""
 PARTIAL_BLINK_SHARE: Final = 0.14
-"""Share of blinks that do not close. Optical measurements count up to half (Ousler et al. 2014, Clin
-Ophthalmol 8); in conversation, whole ones read better (free)."""
+"""Share of blinks that do not close. Optical measurements count up to half (Ousler et al. 2014,
+Clin Ophthalmol 8); in conversation, whole ones read better (free)."""
 PARTIAL_BLINK_CLOSURE: Final = (0.55, 0.8)
 DOUBLE_BLINK_SHARE: Final = 0.05
 "Share of blinks followed at once by a second (free)."
 DOUBLE_BLINK_SECONDS: Final = (0.36, 0.5)
 "From peak to peak (free; just over one blink)."
 SMALLEST_GAZE_BLINK: Final = 12.0
-"Degrees; smaller gaze shifts do not bring a blink along (Evinger et al. 1994, Exp Brain Res 100(2))."
+"""Degrees; smaller gaze shifts do not bring a blink along (Evinger et al. 1994, Exp Brain Res
+100(2))."""
 SURE_GAZE_BLINK: Final = 35.0
 "Degrees from which nearly every gaze shift comes with a blink (ibid.)."
 
@@ -60,14 +62,14 @@ def gaze_blink_chance(degrees: float) -> float:
     the head free, rarely below.
     """
     share = (degrees - SMALLEST_GAZE_BLINK) / (SURE_GAZE_BLINK - SMALLEST_GAZE_BLINK)
-    return 0.97 * min(1.0, max(0.0, share)) ** 0.6
+    return 0.97 * math.pow(min(1.0, max(0.0, share)), 0.6)
 
 
 # --- Gaze ------------------------------------------------------------------------------------
 
 OCULAR_LIMITS: Final = (35.0, 25.0, 30.0)
-"""Eye-in-head range the avatar uses: sideways, up, down, degrees. The anatomical range is about 45-50,
-people stay well inside it (Guitton & Volle 1987, J Neurophysiol 58(3))."""
+"""Eye-in-head range the avatar uses: sideways, up, down, degrees. The anatomical range is about
+45-50, people stay well inside it (Guitton & Volle 1987, J Neurophysiol 58(3))."""
 INTERSACCADIC_SECONDS: Final = 0.15
 "No new saccade before this (latency; Carpenter 1988, Movements of the Eyes)."
 MICROSACCADE_DEGREES: Final = (0.15, 0.5)
@@ -134,8 +136,8 @@ ACCENT_SECONDS: Final = (0.14, 0.24)
 ACCENT_DEGREES: Final = 1.7
 "Head beat at strength 1 (free, after the few degrees of Munhall et al. 2004, Psychol Sci 15(2))."
 ACCENT_BROW: Final = 0.22
-"""Brow raise that comes with some accents: brows and pitch accents coincide (Cave et al. 1996, ICSLP;
-Flecha-Garcia 2010, Speech Commun 52(6))."""
+"""Brow raise that comes with some accents: brows and pitch accents coincide (Cave et al. 1996,
+ICSLP; Flecha-Garcia 2010, Speech Commun 52(6))."""
 POSTURE_SHIFT_SECONDS: Final = (5.0, 20.0)
 "From one resettling of the head to the next (free)."
 

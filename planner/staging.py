@@ -51,11 +51,13 @@ class Staging:
         self._vigour = float(rng.uniform(0.92, 1.08))
         self._side = 1
         self._news: list[Action] = []
-        self.set_category(category, t, withdraw=False)
+        self._category = category
+        self._next = self._draw(category.first, t)
+        self._told = False
 
-    def set_category(self, category: Category, t: float, *, withdraw: bool = True) -> None:
+    def set_category(self, category: Category, t: float) -> None:
         """Begin ``category`` at ``t`` seconds."""
-        if withdraw and self._told:
+        if self._told:
             self._news.append(_action(self._next, 0.0, "withdrawn"))
         self._category = category
         self._next = self._draw(category.first, t)

@@ -61,16 +61,20 @@ class Language:
 
 def _table(**groups: str) -> dict[str, str]:
     """``name="phrase / phrase"`` turned round: phrase to name."""
-    return {phrase.strip(): name for name, line in groups.items() for phrase in line.split("/")}
+    return {
+        phrase.strip(): name.rstrip("_")
+        for name, line in groups.items()
+        for phrase in line.split("/")
+    }
 
 
 ENGLISH: Final = Language(
     links=_table(
         then="then / and then / after that / afterwards / next / finally / before / followed by",
-        while_="while / whilst / as you / meanwhile / at the same time / with / as / plus",
+        while_="while / whilst / as you / meanwhile / at the same time / as / plus",
     )
     | {"and": "and", "&": "and", "+": "and"}
-    | dict.fromkeys((",", ";", ".", "!", ":", "\n"), "list"),
+    | dict.fromkeys((",", ";", ".", "!", "?", ":"), "list"),
     verbs=_table(
         look="look / looks / looking / gaze / gazing / stare / stares / staring / look over",
         glance="glance / glancing / peek / peeking",
@@ -79,10 +83,10 @@ ENGLISH: Final = Language(
         raise_="raise / raising / raised / lift / lifting / lifted / arch / arching / up with",
         lower="lower / lowering / lowered / drop / dropping / dropped / bow / bowing / sink / hang",
         close="close / closing / closed / shut / shutting",
-        half_close="half close / half closed / narrow / narrowed / narrowing",
+        half_close="half close / half closed / half shut",
         open="open / opening / opened / reopen",
         widen="widen / widening / widened / open wide / wide / wide open",
-        squint="squint / squinting / squeeze",
+        squint="squint / squinting / squeeze / narrow / narrowed / narrowing",
         frown="frown / frowning / scowl / furrow / furrowing / knit / wrinkle",
         blink="blink / blinks / blinking",
         wink="wink / winks / winking",
@@ -117,7 +121,7 @@ ENGLISH: Final = Language(
         back="back / backwards / backward",
         around="around",
     ),
-    sides={"both": "both", "one": "one", "single": "one"},
+    sides={"both": "both", "one": "one", "a single": "one"},
     amounts={
         "slightly": 0.45, "a little": 0.5, "a little bit": 0.45, "a bit": 0.5, "little": 0.5,
         "barely": 0.25, "subtly": 0.35, "gently": 0.6, "softly": 0.6, "somewhat": 0.7,
@@ -145,7 +149,8 @@ ENGLISH: Final = Language(
         degrees="degrees / degree / deg / °",
         percent="percent / %",
         times="times / time / x",
-        **{"1": "seconds / second / sec / secs / s", "0.001": "ms / milliseconds", "60": "minutes / minute"},
+        **{"1": "seconds / second / sec / secs / s", "0.001": "ms / milliseconds"},
+        **{"60": "minutes / minute / min"},
     ),
     stretches=_table(for_="for / during", after="after / in / later / wait"),
     negations=frozenset({"don't", "dont", "do not", "never", "not", "no", "without", "doesn't"}),
@@ -153,8 +158,8 @@ ENGLISH: Final = Language(
     pronouns=frozenset({"them", "it", "that"}),
     fillers=frozenset(
         "please your you the a an to towards toward my his her their its at of on be keep keeping "
-        "hold holding stay staying so that just now and also again first side hand direction should "
-        "i want would like can could will have let's let way do make i'd own by".split()
+        "hold holding stay staying so just now with also again first side hand direction "
+        "should i want would like can could will have let's let way do make i'd own by".split()
     )
     | {"to the", "to your", "your own", "i would like you to", "can you", "could you"},
 )  # fmt: skip

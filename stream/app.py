@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from core import InvalidInput, SaccadeError
@@ -81,15 +82,22 @@ def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
     tokens = Tokens()
     _add_sessions(app, sessions, tokens, settings)
     _add_whep(app, sessions, tokens, peers, settings)
-    app.mount("/", Page(directory=WEB, html=True, check_dir=False))
+    app.mount("/", Page(list(app.routes)))
     return app
 
 
 class Page(StaticFiles):
     """The web page: revalidated on each load, locked down by its policy."""
 
+    def __init__(self, api: Sequence[BaseRoute]) -> None:
+        super().__init__(directory=WEB, html=True, check_dir=False)
+        self._api = api
+
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """See starlette's StaticFiles."""
+        """See starlette's StaticFiles. An API path with a wrong method ends here: 405."""
+        asked = {**scope, "path": scope["path"], "root_path": ""}
+        if any(route.matches(asked)[0] is Match.PARTIAL for route in self._api):
+            raise HTTPException(405, f"{scope['method']} is not a method of this resource.")
         response = await super().get_response(path, scope)
         response.headers.update(SECURITY | {"Cache-Control": "no-cache"})
         return response

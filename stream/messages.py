@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -94,12 +95,15 @@ def parse(text: str) -> Command:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"][1:] or first["loc"])) or "message"
-        raise BadMessage(f"{where}: {first['msg']}.", cause=_id_of(first)) from None
+        raise BadMessage(f"{where}: {first['msg']}.", cause=_id_of(text)) from None
     return command
 
 
-def _id_of(error: Any) -> str | None:
+def _id_of(text: str) -> str | None:
     """The id of a rejected command, where one can be made out."""
-    given = error.get("input")
+    try:
+        given = json.loads(text)
+    except ValueError:
+        return None
     found = given.get("id") if isinstance(given, dict) else None
     return found if isinstance(found, str) and len(found) <= 64 else None

@@ -34,10 +34,10 @@ export class ActionList {
     let row = this.#rows.get(action.key);
     if (!row) {
       row = this.template.content.firstElementChild.cloneNode(true);
-      row.querySelector(".what").textContent = action.title;
       this.#rows.set(action.key, row);
     }
-    write(row.querySelector(".why"), action.why ?? "");
+    write(row.querySelector(".what"), action.title);
+    write(row.querySelector(".why"), action.reason);
     const when = action.start > now ? "next" : action.end > now ? "now" : "past";
     if (row.dataset.when !== when) row.dataset.when = when;
     write(row.querySelector(".time"), words(when, action, now));
@@ -48,7 +48,8 @@ export class ActionList {
 function words(when, action, now) {
   if (when === "now") return "now";
   const seconds = Math.abs((when === "next" ? action.start : action.end) - now) / PTS_PER_S;
-  return when === "next" ? `in ${seconds.toFixed(1)} s` : `${Math.round(seconds)} s ago`;
+  if (when === "next") return `in ${seconds.toFixed(1)} s`;
+  return seconds < 1 ? "just now" : `${Math.round(seconds)} s ago`;
 }
 
 function write(element, text) {

@@ -44,14 +44,18 @@ const call = new Call({
     handle.lastFirstFrameMs = ms;
   },
   event: handleEvent,
-  choice: () => ({ portrait, label: behaviour.label, instruction: behaviour.instruction }),
+  choice: () => ({
+    portrait,
+    label: behaviour.label,
+    instruction: behaviour.instruction || undefined,
+  }),
   failed: (problem) => {
     showPhase("failed", problem.message);
     toasts.error(problem);
   },
 });
 const readout = new Readout($("#stats"), { call, clock });
-const behaviour = new BehaviourPanel($(".direct"), (fields) => call.send("behave", fields), toasts);
+const behaviour = new BehaviourPanel($(".direct"), (fields) => call.behave(fields), toasts);
 const composer = new Composer($("#composer"), { call, stage, toasts });
 const portraits = new Portraits($("#portraits"), { toasts, choose: changePortrait });
 
@@ -136,12 +140,7 @@ function changePortrait(chosen) {
   if (chosen.id === portrait && phase === "live") return;
   portrait = chosen.id;
   stage.setPoster(chosen.thumbnail, chosen.name);
-  begin();
-}
-
-function begin() {
-  const { label, instruction } = behaviour;
-  call.start({ portrait, label, instruction: instruction || undefined });
+  call.start();
 }
 
 /** Lists first: they are quick, and tell whether the server is there. */
@@ -168,7 +167,7 @@ async function main() {
   showPhase("starting");
   await load();
   showPortrait(portraits.byId(portrait) ? portrait : portraits.first?.id);
-  begin();
+  call.start();
 }
 
 // --- the page itself --------------------------------------------------------------------------
@@ -191,7 +190,7 @@ for (const dialog of document.querySelectorAll("dialog")) {
     if (event.target === dialog) dialog.close(); // The backdrop belongs to the dialog.
   });
 }
-$("#retry").addEventListener("click", begin);
+$("#retry").addEventListener("click", () => call.start());
 $("#chart-pause").addEventListener("click", ({ currentTarget: button }) => {
   strip.paused = !strip.paused;
   button.setAttribute("aria-pressed", String(strip.paused));
@@ -205,7 +204,7 @@ setInterval(() => {
 }, LIST_MS);
 addEventListener("pagehide", () => call.close());
 addEventListener("pageshow", (event) => {
-  if (event.persisted) begin();
+  if (event.persisted) call.start();
 });
 
 /** For end-to-end tests and the curious. */

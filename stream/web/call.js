@@ -19,10 +19,9 @@ class Link {
   #mediaBackoff = new Backoff();
   #controlBackoff = new Backoff();
 
-  /** @param {Call} call @param {object} choice portrait, label, instruction */
-  constructor(call, choice) {
+  /** @param {Call} call */
+  constructor(call) {
     this.call = call;
-    this.choice = choice;
     this.session = null;
     this.player = null;
     this.control = null;
@@ -96,19 +95,20 @@ class Link {
   /** POST the session; waits and tries again while the server is full or away. */
   async #create() {
     const backoff = new Backoff();
+    let gone = null;
     for (;;) {
+      const json = this.call.view.choice(); // Asked anew: it may change while we wait.
+      if (json.portrait === gone) json.portrait = undefined;
       try {
-        const json = this.choice;
         return await (await request("POST", "v1/sessions", { json, signal: this.signal })).json();
       } catch (error) {
         if (isAbort(error)) throw error;
-        if (error.status === 404 && this.choice.portrait) {
-          this.choice = { ...this.choice, portrait: undefined };
+        if (error.status === 404 && json.portrait) {
+          gone = json.portrait; // Then the server's own default.
           continue;
         }
         if (error.status && error.status < 500) throw error;
-        const made = error.status === 503 && this.call.makeRoom(this);
-        if (made) continue;
+        if (error.status === 503 && this.call.makeRoom(this)) continue;
         const ms = error.retryAfter ? error.retryAfter * 1000 : backoff.next();
         this.call.onPhase("waiting", error.message, ms);
         await waitForRetry(ms, this.signal);
@@ -171,9 +171,9 @@ export class Call {
   }
 
   /** Begin, or change over to another portrait; what plays goes on until the new one does. */
-  async start(choice) {
+  async start() {
     this.#next?.close();
-    const link = new Link(this, choice);
+    const link = new Link(this);
     this.#next = link;
     this.onPhase(this.#current ? "changing" : "starting");
     try {
@@ -188,6 +188,11 @@ export class Call {
       if (this.#next === link) this.#next = null;
       this.view.failed(error instanceof Problem ? error : new Problem(error.message));
     }
+  }
+
+  /** Change what the eyes mean; before there is a session, the next one will begin so. */
+  async behave(fields) {
+    return this.session ? this.send("behave", fields) : null;
   }
 
   /** Send a command to the avatar. @returns {Promise<Problem | null>} never rejects */
@@ -250,7 +255,6 @@ export class Call {
 
   /** The session is no more: make another like it. */
   onGone(link) {
-    const { choice } = link;
     link.close();
     if (link === this.#current) {
       this.#current = null;
@@ -260,6 +264,6 @@ export class Call {
     }
     if (this.#next && this.#next !== link) return;
     this.#next = null;
-    this.start({ ...choice, ...this.view.choice() });
+    this.start();
   }
 }

@@ -49,13 +49,18 @@ export class Plan {
   }
 }
 
-function describe({ kind, amount, why }) {
+/** How an action is shown: its lane, a label for the chart, a title and a reason for the list. */
+function describe({ kind, amount, why = "" }) {
   const words = kind.replaceAll("_", " ");
   const lane = LANES.find(([pattern]) => pattern.test(kind))?.[1] ?? "plan";
+  const named = lane === "plan" && why; // A stage or an instruction is known by what it does.
   return {
     lane,
-    label: lane === "plan" && why ? why : words,
-    title: words.charAt(0).toUpperCase() + words.slice(1),
+    label: named ? why : words,
+    title: capital(named ? why : words),
+    reason: named ? words : why,
     minor: /saccade/.test(kind) && Math.abs(amount) < TOLD_SACCADE,
   };
 }
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

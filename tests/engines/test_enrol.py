@@ -119,7 +119,7 @@ def test_of_several_faces_the_largest_is_taken_and_said() -> None:
 
 
 def test_an_extreme_profile_is_refused() -> None:
-    """Half a face squeezed as a turned head would be: the lifted mesh must notice or not find it."""
+    """Half a face, squeezed as a turned head would be."""
     error = refused(studio().resize((300, 1024)).crop((0, 0, 150, 1024)))
     assert error.facts["reason"] in {"extreme-profile", "no-face", "face-too-small"}
 

@@ -1,5 +1,8 @@
-"""Where exactly the lips end in a picture: the mesh is a few pixels off, and lips that take some of
-their neighbour along look torn when they part."""
+"""Where exactly lips and lids end in a picture.
+
+The mesh is a few pixels off there. Lips that take some of their neighbour along look torn when
+they part, and a lower lid that holds a sliver of iris never closes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from core import F32, U8
+from core import F32, LID_LEFT, LID_RIGHT, U8
 from face import LIP_LOWER_INNER, LIP_UPPER_INNER, Slit
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -55,26 +58,48 @@ def snap_open(crop: U8, mesh: F32, slit: Slit) -> F32:
     s, offsets = _grid(slit)
     rgb = cv2.GaussianBlur(crop.astype(np.float32), (0, 0), _blur(slit))
     redness = (rgb[..., 0] - rgb[..., 1]) / (rgb.sum(-1) + 40)
-    edges = []
-    gap = slit.gap(s)
-    for upper in (True, False):
-        edge = slit.edge(s, upper)
-        inwards = 1.0 if upper else -1.0
-        window = _sample(redness.astype(np.float32), slit, s, edge, offsets)
-        step = max(len(offsets) // 12, 1)
-        contrast = np.zeros_like(window)
-        contrast[step:-step] = inwards * (window[: -2 * step] - window[2 * step :])
-        cost = -contrast / max(float(contrast.max()), 0.02)
-        cost = cost + 0.6 * (offsets[:, None] / offsets[-1]) ** 2
-        # The two edges stay on their own sides of the middle of the gap.
-        crossed = inwards * offsets[:, None] * _taper(s)[None] > 0.42 * gap[None]
-        edges.append(edge + offsets[_cheapest(cost + 4.0 * crossed, 0.12)] * _taper(s))
+    edges = [_best_edge(redness, slit, s, offsets, upper) for upper in (True, False)]
     fitted = _fit(slit, s, edges[0], np.maximum(edges[1], edges[0]))
     snapped = mesh.copy()
     for ring, upper in ((LIP_UPPER_INNER, True), (LIP_LOWER_INNER, False)):
         at, _ = slit.frame(mesh[list(ring), :2])
         snapped[list(ring), :2] = _points(slit, at, fitted.edge(at, upper))
     return snapped
+
+
+def snap_lower_lids(crop: U8, mesh: F32, eyes: tuple[Slit, Slit]) -> F32:
+    """Move the lower lids' edges to where white or iris turns into skin.
+
+    Skin is warmer than what it borders on, except for brown irises; there the edge follows its
+    neighbours. Arguments and result as for `snap_closed`, with both eyes' slits.
+    """
+    snapped = mesh.copy()
+    for slit, ring in zip(eyes, (LID_LEFT[1:8], LID_RIGHT[1:8]), strict=True):
+        s, offsets = _grid(slit)
+        rgb = cv2.GaussianBlur(crop.astype(np.float32), (0, 0), _blur(slit))
+        warmth = (rgb[..., 0] - rgb[..., 2]) / (rgb.sum(-1) + 40)
+        edge = _best_edge(warmth, slit, s, offsets, False)
+        edge = np.clip(edge, slit.edge(s, False) - 0.03 * slit.half, None)
+        fitted = _fit(slit, s, slit.edge(s, True), edge)
+        at, _ = slit.frame(mesh[list(ring), :2])
+        snapped[list(ring), :2] = _points(slit, at, fitted.edge(at, False))
+    return snapped
+
+
+def _best_edge(feature: F32, slit: Slit, s: F32, offsets: F32, upper: bool) -> F32:
+    """``t`` of the path near an edge of ``slit`` where ``feature`` rises most going outwards."""
+    edge = slit.edge(s, upper)
+    inwards = 1.0 if upper else -1.0
+    window = _sample(feature.astype(np.float32), slit, s, edge, offsets)
+    step = max(len(offsets) // 12, 1)
+    contrast = np.zeros_like(window)
+    contrast[step:-step] = inwards * (window[: -2 * step] - window[2 * step :])
+    cost = -contrast / max(float(contrast.max()), 0.02)
+    cost = cost + 0.6 * (offsets[:, None] / offsets[-1]) ** 2
+    # The two edges stay on their own sides of the middle of the gap.
+    crossed = inwards * offsets[:, None] * _taper(s)[None] > 0.42 * slit.gap(s)[None]
+    found: F32 = edge + offsets[_cheapest(cost + 4.0 * crossed, 0.12)] * _taper(s)
+    return found
 
 
 def _grid(slit: Slit) -> tuple[F32, F32]:

@@ -1,0 +1,68 @@
+"""A real server in the test's own event loop: real runtime, real puppet, real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+
+from runtime.portraits import PortraitStore
+from runtime.sessions import Sessions
+from runtime.settings import RuntimeSettings
+from stream.app import create_app
+from stream.settings import StreamSettings
+
+
+@dataclass
+class Live:
+    """A running server."""
+
+    base: str
+    sessions: Sessions
+    http: httpx.AsyncClient
+
+    async def session(self, **wanted: object) -> dict[str, str]:
+        """Create a session; the answer plus the headers that open it."""
+        made = await self.http.post("/v1/sessions", json=wanted)
+        assert made.status_code == 201, made.text
+        answer: dict[str, str] = made.json()
+        return answer
+
+    def auth(self, session: dict[str, str]) -> dict[str, str]:
+        return {"Authorization": f"Bearer {session['token']}"}
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> PortraitStore:
+    return PortraitStore(tmp_path_factory.mktemp("portraits"), limit=3)
+
+
+@pytest.fixture
+async def live(store: PortraitStore) -> AsyncIterator[Live]:
+    runtime = RuntimeSettings(size=256, max_sessions=2)
+    settings = StreamSettings(connect_timeout=3.0, max_viewers=2, max_upload=4 << 20)
+    async with Sessions(store, None, runtime) as sessions:
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            create_app(sessions, settings),
+            log_config=None,
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=2,
+        )
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        base = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base, timeout=20) as http:
+            async with asyncio.timeout(60):
+                while not (server.started and sessions.ready):  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(0.02)
+            yield Live(base, sessions, http)
+        server.should_exit = True
+        await running
+        listener.close()
