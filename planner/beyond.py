@@ -27,7 +27,7 @@ IDLE: Final = Category(
             (("rest", 1.0), ("warm", 1.0), ("attend", 1.0)), "at rest",
         ),
         "warm": Stage(
-            (3, 7), (1.0, 1.6), {"AU2": (0.0, 0.06), "AU6": (0.1, 0.2), "smile": (0.08, 0.18)},
+            (3, 7), (1.0, 1.6), {"AU2": (0.0, 0.06), "AU6": (0.1, 0.2), "smile": (0.25, 0.4)},
             (("rest", 2.0), ("attend", 1.0)), "a hint of a smile",
         ),
         "attend": Stage(
@@ -63,14 +63,14 @@ LAUGHTER: Final = Category(
         "burst": Stage(
             (1.4, 2.6), (0.25, 0.4), {"AU6": (0.8, 1.0), "AU7": (0.35, 0.5), "AU45": (0.25, 0.45),
             "AU1": (0.05, 0.2), "AU2": (0.1, 0.25), "pitch": (-7, -3), "roll?": (1, 4),
-            "smile": (0.75, 0.95), "jaw": (0.3, 0.42), "wide": (0.15, 0.3),
+            "smile": (0.95, 1.0), "jaw": (0.3, 0.42), "wide": (0.15, 0.3),
             "upper_lip": (0.15, 0.3)},
             (("catch_breath", 2.0), ("shake", 1.0)), "bursts out, head back", look=Look("viewer"),
             blinks=0.5, rhythm=Rhythm(4.7, {"pitch": 0.8, "jaw": 0.07, "AU6": 0.04}),
         ),
         "shake": Stage(
             (1.0, 2.0), (0.4, 0.6), {"AU6": (0.75, 0.95), "AU7": (0.4, 0.55), "AU45": (0.55, 0.8),
-            "pitch": (3, 7), "yaw?": (1, 4), "smile": (0.7, 0.9), "jaw": (0.15, 0.28)},
+            "pitch": (3, 7), "yaw?": (1, 4), "smile": (0.9, 1.0), "jaw": (0.15, 0.28), "wide": (0.2, 0.4)},
             (("catch_breath", 1.0),), "shakes with it, eyes nearly shut",
             look=Look("down", (5, 9)), blinks=0.5, rhythm=Rhythm(4.7, {"pitch": 0.9, "jaw": 0.06}),
         ),
@@ -154,18 +154,18 @@ SOCIAL_ENGAGEMENT: Final = Category(
     {
         "greet": Stage(
             (0.7, 1.1), (0.22, 0.35), {"AU1": (0.55, 0.75), "AU2": (0.65, 0.85),
-            "AU5": (0.2, 0.35), "AU6": (0.2, 0.3), "pitch": (-3, -1), "smile": (0.35, 0.5)},
+            "AU5": (0.2, 0.35), "AU6": (0.2, 0.3), "pitch": (-3, -1), "smile": (0.6, 0.8)},
             (("engage", 1.0),), "an eyebrow flash", look=Look("viewer"), blinks=0.4,
         ),
         "engage": Stage(
             (3.5, 6.5), (0.5, 0.8), {"AU1": (0.05, 0.15), "AU2": (0.12, 0.25), "AU6": (0.45, 0.6),
-            "AU7": (0.05, 0.14), "pitch": (-1, 2), "roll?": (2, 5), "smile": (0.4, 0.6)},
+            "AU7": (0.05, 0.14), "pitch": (-1, 2), "roll?": (2, 5), "smile": (0.75, 0.95), "wide": (0.1, 0.25)},
             (("follow", 2.0), ("greet", 1.0)), "smiles with the eyes", gaze=_FRIENDLY, drift=1.2,
             nods=6.0,
         ),
         "follow": Stage(
             (2.5, 4.5), (0.5, 0.8), {"AU1": (0.2, 0.35), "AU2": (0.25, 0.45), "AU5": (0.1, 0.2),
-            "AU6": (0.25, 0.4), "pitch": (1, 3), "roll?": (3, 6), "smile": (0.25, 0.4)},
+            "AU6": (0.25, 0.4), "pitch": (1, 3), "roll?": (3, 6), "smile": (0.5, 0.7)},
             (("engage", 2.0), ("greet", 1.0)), "leans in, follows with interest", gaze=_STEADY,
             drift=1.1, nods=12.0,
         ),
@@ -182,7 +182,7 @@ EVASIVE_RESPONSE: Final = Category(
         "deflect": Stage(
             (2.0, 4.0), (0.4, 0.7), {"AU1": (0.15, 0.3), "AU2": (0.1, 0.25), "AU4": (0.15, 0.25),
             "AU7": (0.05, 0.15), "yaw?": (5, 10), "pitch": (0, 4), "press": (0.2, 0.4)},
-            (("peek", 2.0), ("drop", 1.0)), "looks off to the side", look=Look("side", (15, 22)),
+            (("peek", 2.0), ("drop", 1.0)), "looks off to the side", look=Look("side", (20, 27)),
             blinks=1.7, drift=1.2, blink=True,
         ),
         "peek": Stage(

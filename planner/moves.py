@@ -220,8 +220,8 @@ def _frown(slots: Slots, rng: np.random.Generator) -> list[Move]:
 
 
 def _smile(slots: Slots, rng: np.random.Generator) -> list[Move]:
-    size = min(0.6 * slots.factor, 1.0)
-    return [_hold(slots, {"smile": size, "AU6": 0.7 * size}, "smiles", 0.6)]
+    size = min(0.8 * slots.factor, 1.0)
+    return [_hold(slots, {"smile": size, "AU6": 0.6 * size}, "smiles", 0.6)]
 
 
 # --- Head ------------------------------------------------------------------------------------

@@ -1,0 +1,195 @@
+"""A viewer that is no browser: aiortc against the real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fractions import Fraction
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
+from websockets.asyncio.client import connect
+
+from tests.runtime.test_session import vowel
+from tests.stream.conftest import Live
+
+
+class Viewer:
+    """One connected peer: its tracks, and the resource that ends it."""
+
+    def __init__(self, pc: RTCPeerConnection, resource: str, answered: float) -> None:
+        self.pc = pc
+        self.resource = resource
+        self.answered = answered
+        self.tracks: dict[str, Any] = {}
+
+    async def frames(self, kind: str, count: int) -> list[Any]:
+        """The next ``count`` decoded frames of a kind."""
+        async with asyncio.timeout(10):
+            return [await self.tracks[kind].recv() for _ in range(count)]
+
+
+@asynccontextmanager
+async def viewer(
+    live: Live, session: dict[str, str], *, microphone: Any = None, codec: str = "VP8"
+) -> AsyncIterator[Viewer]:
+    pc = RTCPeerConnection()
+    try:
+        line = pc.addTransceiver("video", direction="recvonly")
+        caps = RTCRtpReceiver.getCapabilities("video").codecs
+        line.setCodecPreferences([c for c in caps if c.name.upper() in (codec, "RTX")])
+        if microphone is None:
+            pc.addTransceiver("audio", direction="recvonly")
+        else:
+            pc.addTrack(microphone)
+        seen = Viewer(pc, "", 0.0)
+        pc.on("track", lambda track: seen.tracks.__setitem__(track.kind, track))
+        await pc.setLocalDescription(await pc.createOffer())
+        answer = await live.http.post(
+            session["whep"],
+            headers={"Content-Type": "application/sdp"} | live.auth(session),
+            content=str(pc.localDescription.sdp),
+        )
+        assert answer.status_code == 201, answer.text
+        seen.resource, seen.answered = answer.headers["location"], time.monotonic()
+        await pc.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        yield seen
+    finally:
+        await pc.close()
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+async def test_a_viewer_sees_moving_frames_and_hears_sound(live: Live, codec: str) -> None:
+    session = await live.session(seed=3)
+    async with viewer(live, session, codec=codec) as seen:
+        video = await seen.frames("video", 40)
+        pictures = [f.to_ndarray(format="rgb24").astype(float) for f in video[10:]]
+        assert pictures[0].shape == (256, 256, 3)
+        assert pictures[0].std() > 20  # a face, not a grey field
+        moved = [np.abs(a - b).mean() for a, b in zip(pictures, pictures[1:], strict=False)]
+        assert np.mean(np.array(moved) > 0.01) > 0.8
+        steps = np.diff([f.pts for f in video])
+        assert (steps % 3600 == 0).all() and np.median(steps) == 3600
+        sound = await seen.frames("audio", 10)
+        assert {f.sample_rate for f in sound} == {48_000}
+
+
+async def test_speech_is_heard_and_moves_the_mouth(live: Live) -> None:
+    session = await live.session(seed=3)
+    pcm = (vowel(1.0) * 32767).astype("<i2").tobytes()
+    base = live.base.replace("http", "ws")
+    async with (
+        viewer(live, session) as seen,
+        connect(f"{base}{session['control']}?token={session['token']}") as socket,
+    ):
+        quiet = await seen.frames("audio", 20)
+        assert loudness(quiet) < 1e-3
+        await socket.send(pcm)
+        await socket.send('{"type": "audio_end"}')
+        heard = await seen.frames("audio", 75)
+        assert loudness(heard) > 0.05
+        kinds = []
+        async with asyncio.timeout(5):
+            while "ended" not in kinds:
+                event = json.loads(await socket.recv())
+                if event["type"] == "speech":
+                    kinds.append(event["phase"])
+        assert kinds == ["started", "ended"]
+
+
+def loudness(frames: list[av.AudioFrame]) -> float:
+    samples = np.concatenate([f.to_ndarray().ravel() for f in frames]).astype(float) / 32768
+    return float(np.sqrt((samples**2).mean()))
+
+
+class Vowels(AudioStreamTrack):
+    """A microphone into which somebody sings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sound = (vowel(60.0)[: 16_000 * 10] * 32767).astype(np.int16).repeat(3)
+        self._at = 0
+
+    async def recv(self) -> av.AudioFrame:
+        await asyncio.sleep(0.02)
+        part = self._sound[self._at : self._at + 960]
+        if len(part) < 960:
+            raise MediaStreamError
+        frame = av.AudioFrame.from_ndarray(part[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 48_000, self._at
+        frame.time_base = Fraction(1, 48_000)
+        self._at += 960
+        return frame
+
+
+async def test_a_viewer_s_microphone_drives_the_avatar(live: Live) -> None:
+    session = await live.session()
+    async with viewer(live, session, microphone=Vowels()) as seen:
+        heard = await seen.frames("audio", 100)
+        assert loudness(heard[50:]) > 0.05
+        assert live.sessions.get(session["id"]).state == "speaking"
+    await gone(live, session)
+
+
+async def gone(live: Live, session: dict[str, str]) -> None:
+    """Wait until the server noticed that the viewer left."""
+    async with asyncio.timeout(12):
+        while live.sessions.get(session["id"]).viewers:  # noqa: ASYNC110 - polled from outside
+            await asyncio.sleep(0.05)
+
+
+async def test_delete_ends_the_peer_at_once(live: Live) -> None:
+    session = await live.session()
+    async with viewer(live, session) as seen:
+        await seen.frames("video", 3)
+        answer = await live.http.delete(seen.resource, headers=live.auth(session))
+        assert answer.status_code == 200
+        assert live.sessions.get(session["id"]).viewers == 0
+
+
+async def test_ending_the_session_ends_its_viewers(live: Live) -> None:
+    session = await live.session()
+    async with viewer(live, session) as seen:
+        await seen.frames("video", 3)
+        where = f"/v1/sessions/{session['id']}"
+        assert (await live.http.delete(where, headers=live.auth(session))).status_code == 204
+        with pytest.raises((MediaStreamError, TimeoutError)):
+            await seen.frames("video", 100)
+
+
+async def test_viewers_come_back_to_a_living_session(live: Live) -> None:
+    session = await live.session()
+    for _ in range(2):
+        async with viewer(live, session) as seen:
+            first = (await seen.frames("video", 3))[-1]
+            assert first.width == 256
+            await live.http.delete(seen.resource, headers=live.auth(session))
+    assert live.sessions.get(session["id"]).state == "idle"
+
+
+async def test_connecting_and_leaving_leaves_nothing_behind(live: Live) -> None:
+    async def once() -> None:
+        session = await live.session()
+        async with viewer(live, session) as seen:
+            await seen.frames("audio", 1)
+            await live.http.delete(seen.resource, headers=live.auth(session))
+        await live.http.delete(f"/v1/sessions/{session['id']}", headers=live.auth(session))
+
+    await once()
+    await asyncio.sleep(0.5)
+    before = len(asyncio.all_tasks())
+    for _ in range(15):
+        await once()
+    await asyncio.sleep(1.0)
+    assert len(asyncio.all_tasks()) <= before + 2
+    assert live.sessions.list() == []
+    metrics: httpx.Response = await live.http.get("/metrics")
+    assert "saccade_viewers 0.0" in metrics.text
