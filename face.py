@@ -410,7 +410,7 @@ def _lid_fields(face: FaceModel, out: F32, xy: F32, upper: Bools, eye: int, side
     at, height = slit.frame(brow)
     order = np.argsort(at)
     skin = slit.edge(s, True) - np.interp(s, at[order], height[order])
-    room = np.maximum(0.82 * skin, 0.40 * slit.half).astype(np.float32)
+    room = np.maximum(0.70 * skin, 0.30 * slit.half).astype(np.float32)
     above = slit.edge(s, True) - t
     below = t - slit.edge(s, False)
     # The lash line moves as one; the skin above unrolls, up to just under the brow.

@@ -1,7 +1,8 @@
 """How a hop of sound would look on lips: the targets a mouth moves towards.
 
-All rules are smooth (no thresholds that flip a shape), relative to the speaker (loudness and the
-reach of the formants are learnt while listening) and look back at most a quarter of a second.
+Every shape grows and fades smoothly with what is heard; only what is learnt and remembered has
+thresholds. Loudness and the reach of the formants are relative to the speaker, learnt while
+listening. Nothing looks ahead.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 from core import MOUTH, MOUTH_CHANNELS
+from engines.spectral import HOP_SECONDS, Hop
 
-HOP_SECONDS: Final = 0.01
 GATE_DBFS: Final = -46.0
 "What is quieter never moves the mouth: room tone, microphone noise. A clear voice gets 8 dB."
 SILENT_DBFS: Final = -120.0
 VOICED: Final = 0.3
-"Voicing above which a hop counts as voice (`Spectrum.voicing`)."
+"Voicing above which a hop counts as voice (`Hop.voicing`)."
 HANG_HOPS: Final = 24
 "A voice counts as speaking until this long after its last voiced hop: a stop's gap and more."
 
@@ -90,7 +91,7 @@ class _Reach:
 
 
 class Articulator:
-    """Hop after hop of `engines.spectral.Spectrum` → targets. One instance a voice."""
+    """Hop after hop of one sound → targets. One instance a session."""
 
     def __init__(self) -> None:
         self._levels = _Levels()
@@ -110,58 +111,36 @@ class Articulator:
         """Whether a voice is heard, or was within `HANG_HOPS`."""
         return self._hang > 0
 
-    def target(
-        self,
-        level: float,
-        hiss: float,
-        tilt: float,
-        first: float,
-        second: float,
-        edge: float,
-        voicing: float,
-    ) -> list[float]:
-        """The mouth this hop asks for, 9 channels in [0, 1]; fields as in `Spectrum`."""
+    def target(self, hop: Hop) -> list[float]:
+        """The mouth this hop asks for: 9 channels in [0, 1]."""
         levels = self._levels
-        active = levels.hear(max(level, hiss), voicing, tilt)
-        loud = min(max((level - levels.loud + 30.0) / 30.0, 0.0), 1.1)
-        hissing = ramp(-4.0, 4.0, hiss - level + 3.0 * (1.0 - voicing))  # s, z
-        rushing = ramp(-13.0, -6.0, hiss - level) * ramp(8.0, 15.0, tilt) * ramp(0.4, 0.2, voicing)
-        fricative = active * max(hissing, rushing)
+        active = levels.hear(max(hop.level, hop.hiss), hop.voicing, hop.tilt)
+        loud = min(max((hop.level - levels.loud + 30.0) / 30.0, 0.0), 1.1)
+        fricative = active * _fricative(hop)
         voiced = active * (1.0 - fricative)
-        self._follow_voice(voiced * loud, voicing, tilt, first, second)
-        labial = self._labial(level, hiss, tilt, second)
+        self._follow_voice(hop, voiced * loud)
+        labial = self._labial(hop)
+        colour = self._second.place(hop.second)
+        opening = self._first.place(hop.first)
+        breath = self._weak_noise(hop) * (1.0 - active)
+        sharp = ramp(2_900.0, 3_900.0, hop.edge)
+        return _shape(
+            drive=voiced * loud,
+            openness=ramp(0.0, 1.0, opening),
+            front=ramp(0.45, 1.0, colour),
+            back=ramp(0.35, 0.0, colour),
+            murmur=self._murmur(hop.tilt, colour, opening) * ramp(0.15, 0.4, loud) * voiced,
+            closure=self._gap(hop.level) * (1.0 - fricative) * (1.0 - breath),
+            labial=labial,
+            breath=breath,
+            sharp=fricative * sharp,
+            hushed=fricative * (1.0 - sharp),
+            talking=ramp(0.20, 0.08, self._since_voice),
+        )
 
-        drive = voiced * loud
-        opening = self._first.place(first)
-        openness = ramp(0.0, 1.0, opening)
-        colour = self._second.place(second)
-        front = ramp(0.45, 1.0, colour)
-        rounded = ramp(0.35, 0.0, colour) * (1.0 - 0.85 * openness)
-        murmur = self._murmur(tilt, colour, opening) * ramp(0.15, 0.4, loud) * voiced
-        gap = self._gap(level) * (1.0 - fricative)
-        breath = self._weak_noise(level, hiss, edge) * (1.0 - active)
-        closure = gap * (1.0 - breath)
-        shut = max(murmur, closure * (0.4 + 0.6 * labial))
-        sharp = fricative * ramp(2_900.0, 3_900.0, edge)
-        hushed = fricative - sharp
-        talking = ramp(0.20, 0.08, self._since_voice)
-
-        target = [0.0] * len(MOUTH_CHANNELS)
-        jaw = (0.12 + 0.42 * openness) * drive
-        target[_JAW] = (jaw + 0.04 * talking) * (1.0 - 0.9 * shut) + 0.07 * fricative
-        target[_WIDE] = 0.65 * drive * front + 0.4 * sharp
-        target[_PUCKER] = 0.9 * drive * rounded + 0.5 * hushed
-        target[_PRESS] = max(closure * (0.15 + 0.8 * labial), 0.65 * murmur)
-        target[_UPPER] = (0.08 + 0.10 * front) * drive + 0.25 * fricative
-        target[_LOWER] = (0.15 + 0.30 * front) * drive * (1.0 - shut) + 0.5 * fricative
-        target[_TUCK] = 0.8 * breath
-        return target
-
-    def _follow_voice(
-        self, strength: float, voicing: float, tilt: float, first: float, second: float
-    ) -> None:
+    def _follow_voice(self, hop: Hop, strength: float) -> None:
         """Learn this voice, and how long ago it was heard."""
-        heard = strength > 0.15 and voicing > VOICED
+        heard = strength > 0.15 and hop.voicing > VOICED
         self._voiced_run = min(self._voiced_run + 1, 3) if heard else 0
         # One periodic hop may be chance, unless a voice has just been heard.
         if self._voiced_run == 3 or (heard and self._hang):
@@ -172,28 +151,29 @@ class Articulator:
             self._hang = max(self._hang - 1, 0)
         if not heard:
             return
-        self._first.hear(first, strength)
-        self._second.hear(second, strength)
-        self._tilt.hear(tilt, strength)
+        self._first.hear(hop.first, strength)
+        self._second.hear(hop.second, strength)
+        self._tilt.hear(hop.tilt, strength)
 
-    def _labial(self, level: float, hiss: float, tilt: float, second: float) -> float:
+    def _labial(self, hop: Hop) -> float:
         """How much the last of the voice sounded like lips closing, rather than tongue, 0 to 1.
 
         Closing lips lower F2 and darken the voice; a closing tongue raises F2 and keeps more of
         the high band (Stevens, "Acoustic Phonetics", MIT Press 1998, chapter 7). While the gap
         is silent the last answer stands.
         """
-        if level > max(self._levels.floor + 8.0, self._peak - 26.0):
-            colour = self._second.place(second)
+        if hop.level > max(self._levels.floor + 8.0, self._peak - 26.0):
+            colour = self._second.place(hop.second)
             self._colour += 0.4 * (colour - self._colour)
             self._colour_before += 0.12 * (colour - self._colour_before)
-            self._dark += 0.4 * (tilt - self._dark)
-            self._dull += 0.4 * (max(hiss, -75.0) - max(level, -75.0) - self._dull)
+            self._dark += 0.4 * (hop.tilt - self._dark)
+            dull = max(hop.hiss, -75.0) - max(hop.level, -75.0)
+            self._dull += 0.4 * (dull - self._dull)
         evidence = (
-            0.35 * ramp(0.1, -0.2, self._colour - self._colour_before)
-            + 0.25 * ramp(0.7, 0.25, self._colour)
+            0.45 * ramp(0.1, -0.2, self._colour - self._colour_before)
+            + 0.20 * ramp(0.7, 0.25, self._colour)
             + 0.25 * ramp(-2.0, -16.0, self._dark)
-            + 0.15 * ramp(-20.0, -36.0, self._dull)
+            + 0.10 * ramp(-20.0, -36.0, self._dull)
         )
         return ramp(0.25, 0.65, evidence)
 
@@ -212,11 +192,48 @@ class Articulator:
         self._peak = max(level, self._peak - 80.0 * HOP_SECONDS)
         return ramp(9.0, 18.0, self._peak - level) * ramp(0.20, 0.10, self._since_voice)
 
-    def _weak_noise(self, level: float, hiss: float, edge: float) -> float:
+    def _weak_noise(self, hop: Hop) -> float:
         """How much this is an f: weak broad noise within speech, above the background."""
-        above = ramp(8.0, 14.0, max(level, hiss) - self._levels.floor)
-        broad = ramp(-14.0, -6.0, hiss - level) * ramp(2_800.0, 3_400.0, edge)
+        above = ramp(8.0, 14.0, max(hop.level, hop.hiss) - self._levels.floor)
+        broad = ramp(-14.0, -6.0, hop.hiss - hop.level) * ramp(2_800.0, 3_400.0, hop.edge)
         return above * broad * ramp(0.16, 0.10, self._since_voice)
+
+
+def _fricative(hop: Hop) -> float:
+    """How much this is s, z, sh or their like, 0 to 1."""
+    hissing = ramp(-4.0, 4.0, hop.hiss - hop.level + 3.0 * (1.0 - hop.voicing))
+    rushing = ramp(-13.0, -6.0, hop.hiss - hop.level) * ramp(8.0, 15.0, hop.tilt)
+    return max(hissing, rushing * ramp(0.4, 0.2, hop.voicing))
+
+
+def _shape(
+    *,
+    drive: float,
+    openness: float,
+    front: float,
+    back: float,
+    murmur: float,
+    closure: float,
+    labial: float,
+    breath: float,
+    sharp: float,
+    hushed: float,
+    talking: float,
+) -> list[float]:
+    """What is heard, each 0 to 1, as a mouth. Strengths were set by eye on rendered speech."""
+    fricative = sharp + hushed
+    shut = max(murmur, closure * (0.4 + 0.6 * labial))
+    rounded = back * (1.0 - 0.85 * openness)
+    jaw = (0.12 + 0.42 * openness) * drive + 0.04 * talking
+    target = [0.0] * len(MOUTH_CHANNELS)
+    target[_JAW] = jaw * (1.0 - 0.9 * shut) + 0.07 * fricative
+    target[_WIDE] = 0.65 * drive * front + 0.4 * sharp
+    target[_PUCKER] = 0.9 * drive * rounded + 0.5 * hushed
+    target[_PRESS] = max(closure * (0.15 + 0.8 * labial), 0.65 * murmur)
+    target[_UPPER] = (0.08 + 0.10 * front) * drive + 0.25 * fricative
+    target[_LOWER] = (0.15 + 0.30 * front) * drive * (1.0 - shut) + 0.5 * fricative
+    target[_TUCK] = 0.8 * breath
+    return target
 
 
 _JAW, _WIDE, _PUCKER, _PRESS = (MOUTH[n] for n in ("jaw", "wide", "pucker", "press"))

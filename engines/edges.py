@@ -75,7 +75,7 @@ def snap_lower_lids(crop: U8, mesh: F32, eyes: tuple[Slit, Slit]) -> F32:
     """
     snapped = mesh.copy()
     for slit, ring in zip(eyes, (LID_LEFT[1:8], LID_RIGHT[1:8]), strict=True):
-        s, offsets = _grid(slit)
+        s, offsets = _grid(slit, 0.22)
         rgb = cv2.GaussianBlur(crop.astype(np.float32), (0, 0), _blur(slit))
         warmth = (rgb[..., 0] - rgb[..., 2]) / (rgb.sum(-1) + 40)
         edge = _best_edge(warmth, slit, s, offsets, False)
@@ -102,10 +102,10 @@ def _best_edge(feature: F32, slit: Slit, s: F32, offsets: F32, upper: bool) -> F
     return found
 
 
-def _grid(slit: Slit) -> tuple[F32, F32]:
-    """Columns (s) and offsets from an edge (pixels) to search."""
+def _grid(slit: Slit, share: float = 0.13) -> tuple[F32, F32]:
+    """Columns (s) and offsets from an edge (pixels) to search, up to a share of the half width."""
     s = np.linspace(-0.96, 0.96, 61, dtype=np.float32)
-    reach = 0.13 * slit.half
+    reach = share * slit.half
     return s, np.linspace(-reach, reach, 41, dtype=np.float32)
 
 

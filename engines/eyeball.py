@@ -149,7 +149,7 @@ def _limbus(picture: U8, slit: Slit, centre: F32, radius: float) -> float:
 
     The radius of the steepest rise in brightness over the visible part, near 1 unless clear.
     """
-    steps = np.arange(0.80, 1.36, 0.04, dtype=np.float32)
+    steps = np.arange(0.96, 1.36, 0.04, dtype=np.float32)
     angles = np.radians(np.concatenate([np.arange(-35, 36, 5), np.arange(145, 216, 5)]))
     rays = np.stack([np.cos(angles), np.sin(angles)], -1).astype(np.float32)
     reach = np.concatenate([steps - 0.10, steps + 0.10])

@@ -13,9 +13,9 @@ from typing import Final, Protocol
 import numpy as np
 
 from core import F32, MOUTH_CHANNELS, SAMPLES_PER_FRAME, MouthTrack
-from engines.articulation import HOP_SECONDS, SILENT_DBFS, Articulator
+from engines.articulation import SILENT_DBFS, Articulator
 from engines.resample import sanitise
-from engines.spectral import SpectralAnalyser
+from engines.spectral import HOP_SECONDS, SpectralAnalyser
 
 
 class Mouth(Protocol):
@@ -133,7 +133,7 @@ class MouthDriver:
         return MouthTrack(np.array(frames, np.float32))
 
     def _frame(self, samples: F32) -> list[float]:
-        for hop in self._analyser.frame(samples).rows():
-            target = self._articulator.target(*hop)
+        for hop in self._analyser.frame(samples):
+            target = self._articulator.target(hop)
             mouth = [s.step(t) for s, t in zip(self._springs, target, strict=True)]
         return mouth

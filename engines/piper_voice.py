@@ -100,16 +100,25 @@ class PiperVoice:
     def _start(self, loop: asyncio.AbstractEventLoop, part: str) -> asyncio.Future[F32]:
         if self._closed:
             raise Unavailable("The voice was closed.")
-        return loop.run_in_executor(self._thread, self._speak, part)
+        ahead = loop.run_in_executor(self._thread, self._speak, part)
+        # A part made ahead may fail after nobody wants it any more.
+        ahead.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return ahead
 
     def _speak(self, part: str) -> F32:
         """One part, float32 ``[N]`` at 16 kHz; runs in the voice's thread."""
+        if self._closed:
+            raise Unavailable("The voice was closed.")
         from piper.config import SynthesisConfig
 
         # Double brackets would be read as raw phonemes.
         plain = part.replace("[[", "[").replace("]]", "]")
         settings = SynthesisConfig(normalize_audio=False)
-        chunks = list(self._model.synthesize(plain, settings))
+        try:
+            chunks = list(self._model.synthesize(plain, settings))
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            logger.exception("%s failed", self.name)
+            raise Unavailable(f"{self.name} failed on this text. Try other words.") from error
         if not chunks:  # nothing in this part that the phonemiser can read
             return np.zeros(0, np.float32)
         raised = GAIN * np.concatenate([c.audio_float_array for c in chunks])
@@ -120,9 +129,9 @@ class PiperVoice:
         return sanitise(resample(limited, chunks[0].sample_rate, SAMPLE_RATE))
 
     async def close(self) -> None:
-        """Stop after the part being made. Closing twice is fine."""
+        """Stop after the part being made; what is queued fails. Closing twice is fine."""
         self._closed = True
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._thread.shutdown)
 
 
 def _bundled() -> Path:

@@ -21,6 +21,10 @@ POSE_LIMIT = np.array([25.0, 35.0, 30.0], np.float32)
 "Largest pitch, yaw, roll rendered, degrees; a single picture knows no more of the head."
 
 
+LID_OVERLAP = 0.10
+"How far shut lids overlap, in half eye widths: about 1.5 mm, where a mesh may be off."
+
+
 class Puppet:
     """Renders one session's frames. Owns its buffers; the rig is shared."""
 
@@ -31,8 +35,9 @@ class Puppet:
         self._upper, self._lower = np.zeros(face, np.float32), np.zeros(face, np.float32)
         self._undo_upper, self._undo_lower = np.zeros(face, "f4"), np.zeros(face, "f4")
         self._head, self._undo_head = np.zeros(head, "f4"), np.zeros(head, "f4")
-        self._eyes = np.zeros((2, 14), np.float32)
+        self._eyes = np.zeros((2, 15), np.float32)
         self._mouth = np.zeros(13, np.float32)
+        self._row = np.zeros(head[1:], np.float32)
         self._inset = 0.4 * rig.face.mm
         self._ramp = max(1.0, 1.1 * rig.face.mm)
 
@@ -55,17 +60,14 @@ class Puppet:
         elif out.shape != rig.crop.shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ValueError(f"out: expected contiguous uint8 {list(rig.crop.shape)}")
         weights = amplitudes(rig.face, c[None], m)[0]
+        self._overlap(c, weights)
         self._express(weights)
         self._look(c, m, weights)
         turns = self._turn(c)
-        left, right = rig.eyes
         warp.paint(
             rig.crop, rig.wide, self._undo_head, turns, rig.size / (rig.depth.shape[0] - 1),
             self._undo_upper, self._undo_lower, rig.step, rig.zones,
-            (left.white, left.iris, left.glint, left.rest),
-            (right.white, right.iris, right.glint, right.rest),
-            (rig.mouth.upper, rig.mouth.lower, rig.mouth.tongue, rig.mouth.rest),
-            rig.slits, self._eyes, self._mouth, self._inset, self._ramp, out,
+            rig.layers, rig.slits, self._eyes, self._mouth, self._inset, self._ramp, self._row, out,
         )  # fmt: skip
         return out
 
@@ -79,6 +81,15 @@ class Puppet:
         c[: POSE_SLICE.start] = np.clip(c[: POSE_SLICE.start], 0, 1)
         c[POSE_SLICE] = np.clip(c[POSE_SLICE], -POSE_LIMIT, POSE_LIMIT)
         return c, np.clip(m, 0, 1)
+
+    def _overlap(self, c: F32, weights: F32) -> None:
+        """Let a closing upper lid pass over the lower lid's wet edge, and lie in front of it."""
+        for i, (slit, side) in enumerate(zip(self.rig.face.eyes, "LR", strict=True)):
+            shut = float(np.clip((c[CHANNEL[f"AU45_{side}"]] - 0.7) / 0.3, 0, 1))
+            lap = LID_OVERLAP * slit.half * shut * shut * (3 - 2 * shut)
+            gap = max(float(slit.gap(np.zeros(1, np.float32))[0]), 0.1 * slit.half)
+            weights[FIELD[f"lid_upper_{side}"]] += lap / gap
+            self._eyes[i, 14] = lap
 
     def _express(self, weights: F32) -> None:
         fields = self.rig.fields

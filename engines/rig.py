@@ -20,7 +20,7 @@ NODES = 257
 "Nodes per side of the expression grid: one in two pixels at 512."
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 BROWS = ("AU1_L", "AU1_R", "AU2_L", "AU2_R", "AU4")
-SKIN, EYE_LEFT = 1, 2  # then the right eye and the mouth
+SKIN, EYE_LEFT, EYE_RIGHT, MOUTH, SKIN_LOWER = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +46,12 @@ class Rig:
     "uint64 ``[2 size, 2 size]``: the crop at twice the size, channels at bits 0, 21 and 42."
     fields: Fields
     zones: npt.NDArray[np.uint8]
-    "uint8 ``[NODES, NODES]``: 0 never moves, 1 skin, 2 left eye, 3 right eye, 4 mouth."
+    "uint8 ``[NODES, NODES]``: as `engines.warp.paint` reads it."
     eyes: tuple[EyeLayer, EyeLayer]
     mouth: MouthLayer
+    layers: F32
+    """float32 ``[3, 4, h, w, 4]``: the four textures of both eyes and the mouth, padded to one
+    size: one array, as passing many to a kernel costs more than painting with them."""
     slits: F32
     "float32 ``[3, 13]``: left eye, right eye, mouth, as `engines.warp` reads them."
     depth: F32
@@ -95,7 +98,19 @@ def build_rig(portrait: Portrait, size: int = 512) -> Rig:
     depth, weight = build_head(face, size)
     slits = np.stack([_pack(slit) for slit in (*face.eyes, face.mouth)])
     return Rig(
-        size, face, crop, _wide(crop), fields, zones, eyes, mouth, slits, depth, weight, closed
+        size,
+        face,
+        crop,
+        _wide(crop),
+        fields,
+        zones,
+        eyes,
+        mouth,
+        _stack(eyes, mouth),
+        slits,
+        depth,
+        weight,
+        closed,
     )
 
 
@@ -109,6 +124,17 @@ def _wide(crop: U8) -> npt.NDArray[np.uint64]:
     double[::2, ::2] = crop
     red, green, blue = (double[..., i].astype(np.uint64) for i in range(3))
     return np.ascontiguousarray(red | green << np.uint64(21) | blue << np.uint64(42))
+
+
+def _stack(eyes: tuple[EyeLayer, EyeLayer], mouth: MouthLayer) -> F32:
+    groups = [(eye.white, eye.iris, eye.glint, eye.rest) for eye in eyes]
+    groups.append((mouth.upper, mouth.lower, mouth.tongue, mouth.rest))
+    height, width = np.max([group[0].shape[:2] for group in groups], axis=0)
+    layers = np.zeros((3, 4, height, width, 4), np.float32)
+    for i, group in enumerate(groups):
+        for k, texture in enumerate(group):
+            layers[i, k, : texture.shape[0], : texture.shape[1]] = texture
+    return layers
 
 
 def _pack(slit: Slit) -> F32:
@@ -180,10 +206,18 @@ def _zones(
     """
     zones = cv2.dilate(moves.astype(np.uint8), np.ones((25, 25), np.uint8)) * np.uint8(SKIN)
     splits = cv2.dilate(splits.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+    half = face.mouth.half
     distance = []
     for slit in (*face.eyes, face.mouth):
         s, t = slit.frame(xy)
         distance.append(np.hypot(np.maximum(np.abs(s) - 1, 0) * slit.half, t))
     nearest = np.argmin(distance, axis=0).reshape(NODES, NODES)
     zones[splits] = (nearest[splits] + EYE_LEFT).astype(np.uint8)
+    # Where no opening of the mouth can reach, one side alone is right.
+    s, t = (
+        v.reshape(NODES, NODES) / k for v, k in zip(face.mouth.frame(xy), (1, half), strict=True)
+    )
+    lips = zones == MOUTH
+    zones[lips & ((t > 1.5) | ((np.abs(s) > 1.6) & (t > 0)))] = SKIN_LOWER
+    zones[lips & ((t < -0.8) | ((np.abs(s) > 1.6) & (t <= 0)))] = SKIN
     return np.ascontiguousarray(zones)

@@ -5,16 +5,14 @@ Windows of 25 ms end at the newest sample and advance by 10 ms; nothing looks ah
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from core import F32, SAMPLE_RATE, SAMPLES_PER_FRAME
+from core import F32, SAMPLE_RATE
 
-HOP: Final = SAMPLE_RATE // 100
-"10 ms."
-HOPS_PER_FRAME: Final = SAMPLES_PER_FRAME // HOP
+HOP_SECONDS: Final = 0.01
+HOP: Final = round(SAMPLE_RATE * HOP_SECONDS)
 WINDOW: Final = 400
 "25 ms."
 _FFT: Final = 640
@@ -23,32 +21,23 @@ _SILENCE: Final = 1e-12
 "-120 dBFS: what a logarithm is kept from falling below."
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Spectrum:
-    """One video frame of sound, each field float32 ``[HOPS_PER_FRAME]``."""
+class Hop(NamedTuple):
+    """How 25 ms of sound sound."""
 
-    level: F32
+    level: float
     "RMS between 200 Hz and 4 kHz, dBFS: loudness without hum, rumble and DC."
-    hiss: F32
+    hiss: float
     "RMS between 3.5 kHz and 7.8 kHz, dBFS."
-    tilt: F32
+    tilt: float
     "700 Hz to 4 kHz against 200 to 500 Hz, dB: very low in the murmur of m, n and in voice bars."
-    first: F32
+    first: float
     "Centre of the amplitudes around the first formant, Hz: how open the vowel is."
-    second: F32
+    second: float
     "Centre of the amplitudes around the second formant, Hz: front (high) or rounded (low)."
-    edge: F32
+    edge: float
     "Centre of power above 1.5 kHz, Hz: s lies high, sh lower."
-    voicing: F32
+    voicing: float
     "How periodic it is, 0 to 1: noise stays below 0.3, vowels lie above."
-
-    def rows(self) -> list[list[float]]:
-        """The fields of each hop in the order above."""
-        columns = (
-            self.level, self.hiss, self.tilt, self.first, self.second, self.edge, self.voicing,
-        )  # fmt: skip
-        rows: list[list[float]] = np.stack(columns, axis=1).tolist()
-        return rows
 
 
 def _band(low: float, high: float) -> slice:
@@ -88,8 +77,8 @@ class SpectralAnalyser:
     def __init__(self) -> None:
         self._tail = np.zeros(WINDOW - HOP, np.float32)
 
-    def frame(self, samples: F32) -> Spectrum:
-        """Analyse one video frame, float32 ``[640]`` in [-1, 1], finite."""
+    def frame(self, samples: F32) -> list[Hop]:
+        """One video frame, float32 ``[640]``, finite and in [-1, 1] → its four hops."""
         held = np.concatenate((self._tail, samples))
         self._tail = held[-(WINDOW - HOP) :]
         windows = np.lib.stride_tricks.sliding_window_view(held, WINDOW)[::HOP]
@@ -97,15 +86,16 @@ class SpectralAnalyser:
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
         power *= np.float32(_TAPER_POWER)
         amplitude = np.sqrt(power)
-        return Spectrum(
-            level=_decibel(power[:, _LEVEL].sum(axis=1)),
-            hiss=_decibel(power[:, _HISS].sum(axis=1)),
-            tilt=_decibel(power[:, _HIGH].sum(axis=1)) - _decibel(power[:, _LOW].sum(axis=1)),
-            first=_centre(amplitude, _FIRST),
-            second=_centre(amplitude, _SECOND),
-            edge=_centre(power, _EDGE),
-            voicing=self._voicing(amplitude),
+        columns = (
+            _decibel(power[:, _LEVEL].sum(axis=1)),
+            _decibel(power[:, _HISS].sum(axis=1)),
+            _decibel(power[:, _HIGH].sum(axis=1)) - _decibel(power[:, _LOW].sum(axis=1)),
+            _centre(amplitude, _FIRST),
+            _centre(amplitude, _SECOND),
+            _centre(power, _EDGE),
+            self._voicing(amplitude),
         )
+        return [Hop(*row) for row in np.stack(columns, axis=1).tolist()]
 
     @staticmethod
     def _voicing(amplitude: F32) -> F32:

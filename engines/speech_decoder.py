@@ -47,6 +47,11 @@ class SpeechDecoder:
         self._resampler: Resampler | None = None
         self._left: int | None = None
 
+    @property
+    def done(self) -> bool:
+        """Whether all the sound that the header announced has come."""
+        return self._left == 0
+
     def feed(self, data: bytes) -> F32:
         """The sound that ``data`` completes, float32 ``[N]``.
 

@@ -47,8 +47,12 @@ class SpeechEndpoint:
         """Nothing is sent yet.
 
         Raises:
-            Unavailable: ``url`` is not an http(s) address, or carries a password.
+            Unavailable: ``url`` is not an http(s) address or carries a password, or the key can
+                not be sent.
         """
+        api_key = api_key.strip()
+        if not (api_key.isascii() and (api_key.isprintable() or not api_key)):
+            raise Unavailable("The speech endpoint's API key has characters that no key has.")
         self._url = _speech_url(url)
         self._host = urlsplit(self._url).netloc
         self._model = model or "tts-1"
@@ -103,7 +107,7 @@ class SpeechEndpoint:
             async with aclosing(_body(response)) as body:
                 while True:
                     begun = time.monotonic()
-                    data = await anext(body, None)
+                    data = None if decoder.done else await anext(body, None)
                     waited += time.monotonic() - begun
                     samples = decoder.finish() if data is None else decoder.feed(data)
                     made += len(samples)
@@ -165,7 +169,8 @@ def _speech_url(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        httpx.URL(url.strip())
+    except (ValueError, httpx.InvalidURL):
         valid = False
     if not valid:
         raise Unavailable(

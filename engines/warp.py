@@ -21,7 +21,7 @@ _f = nb.float32
 _2d, _3d, _1d = nb.float32[:, ::1], nb.float32[:, :, ::1], nb.float32[::1]
 _u8 = nb.uint8[:, :, ::1]
 _wide = nb.uint64[:, ::1]
-_layers = nb.types.UniTuple(_3d, 4)
+_5d = nb.float32[:, :, :, :, ::1]
 _ROUND = np.uint64(2048 | 2048 << 21 | 2048 << 42)
 
 
@@ -181,10 +181,10 @@ def _channels(lanes):
     )
 
 
-@nb.njit(nb.types.UniTuple(_f, 4)(_3d, _f, _f), inline="always", **_OPTIONS)
-def _patch(texture, x, y):
-    """A four-channel float texture at (x, y), clamped at its border."""
-    h, w = texture.shape[:2]
+@nb.njit(nb.types.UniTuple(_f, 4)(_5d, nb.int64, nb.int64, _f, _f), inline="always", **_OPTIONS)
+def _patch(layers, slit, k, x, y):
+    """Texture ``k`` of a slit at (x, y), clamped at its border."""
+    h, w = layers.shape[2:4]
     x = min(max(x, np.float32(0)), np.float32(w - 1.001))
     y = min(max(y, np.float32(0)), np.float32(h - 1.001))
     ix, iy = int(x), int(y)
@@ -192,12 +192,23 @@ def _patch(texture, x, y):
     w11 = a * b
     w01, w10 = a - w11, b - w11
     w00 = np.float32(1) - a - w10
-    p, q = texture[iy], texture[iy + 1]
     return (
-        w00 * p[ix, 0] + w01 * p[ix + 1, 0] + w10 * q[ix, 0] + w11 * q[ix + 1, 0],
-        w00 * p[ix, 1] + w01 * p[ix + 1, 1] + w10 * q[ix, 1] + w11 * q[ix + 1, 1],
-        w00 * p[ix, 2] + w01 * p[ix + 1, 2] + w10 * q[ix, 2] + w11 * q[ix + 1, 2],
-        w00 * p[ix, 3] + w01 * p[ix + 1, 3] + w10 * q[ix, 3] + w11 * q[ix + 1, 3],
+        w00 * layers[slit, k, iy, ix, 0]
+        + w01 * layers[slit, k, iy, ix + 1, 0]
+        + w10 * layers[slit, k, iy + 1, ix, 0]
+        + w11 * layers[slit, k, iy + 1, ix + 1, 0],
+        w00 * layers[slit, k, iy, ix, 1]
+        + w01 * layers[slit, k, iy, ix + 1, 1]
+        + w10 * layers[slit, k, iy + 1, ix, 1]
+        + w11 * layers[slit, k, iy + 1, ix + 1, 1],
+        w00 * layers[slit, k, iy, ix, 2]
+        + w01 * layers[slit, k, iy, ix + 1, 2]
+        + w10 * layers[slit, k, iy + 1, ix, 2]
+        + w11 * layers[slit, k, iy + 1, ix + 1, 2],
+        w00 * layers[slit, k, iy, ix, 3]
+        + w01 * layers[slit, k, iy, ix + 1, 3]
+        + w10 * layers[slit, k, iy + 1, ix, 3]
+        + w11 * layers[slit, k, iy + 1, ix + 1, 3],
     )
 
 
@@ -208,18 +219,18 @@ def _ramp(x):
     return x * x * (np.float32(3) - x - x)
 
 
-@nb.njit(nb.types.UniTuple(_f, 2)(_1d, _f, _f), inline="always", **_OPTIONS)
-def _edges(slit, x, y):
+@nb.njit(nb.types.UniTuple(_f, 2)(_2d, nb.int64, _f, _f), inline="always", **_OPTIONS)
+def _edges(slits, i, x, y):
     """Signed distances (above the upper edge, below the lower edge) of a slit.
 
-    ``slit``: centre x, y, axis x, y, half, upper[4], lower[4], as in `face.Slit`.
+    ``slits[i]``: centre x, y, axis x, y, half, upper[4], lower[4], as in `face.Slit`.
     """
-    dx, dy = x - slit[0], y - slit[1]
-    s = (dx * slit[2] + dy * slit[3]) / slit[4]
-    t = dy * slit[2] - dx * slit[3]
+    dx, dy = x - slits[i, 0], y - slits[i, 1]
+    s = (dx * slits[i, 2] + dy * slits[i, 3]) / slits[i, 4]
+    t = dy * slits[i, 2] - dx * slits[i, 3]
     inside = max(np.float32(1) - s * s, np.float32(0))
-    up = inside * (slit[5] + s * (slit[6] + s * (slit[7] + s * slit[8])))
-    low = inside * (slit[9] + s * (slit[10] + s * (slit[11] + s * slit[12])))
+    up = inside * (slits[i, 5] + s * (slits[i, 6] + s * (slits[i, 7] + s * slits[i, 8])))
+    low = inside * (slits[i, 9] + s * (slits[i, 10] + s * (slits[i, 11] + s * slits[i, 12])))
     return up - t, t - low
 
 
@@ -235,37 +246,37 @@ def lid_shade(upper, lower):
 
 # Layout of the per-eye state, float32: see `engines.eyeball.EyeLayer.state`.
 # 0, 1 origin of the patches; 2, 3 iris centre; 4, 5 shift; 6..9 inverse 2x2 of the turned disc;
-# 10 reach of the lid's shadow; 11, 12 shift of the glint; 13 share of the rest.
+# 10 reach of the lid's shadow; 11, 12 shift of the glint; 13 share of the rest;
+# 14 overlap of the lids.
 
 
-@nb.njit(nb.types.UniTuple(_f, 3)(_3d, _3d, _3d, _3d, _1d, _f, _f, _f, _f), **_OPTIONS)
-def eye_colour(white, iris, glint, rest, eye, x, y, under_upper, over_lower):
+@nb.njit(nb.types.UniTuple(_f, 3)(_5d, nb.int64, _2d, _f, _f, _f, _f), **_OPTIONS)
+def eye_colour(layers, i, eyes, x, y, under_upper, over_lower):
     """The eyeball at (x, y) of the unturned face.
 
     Args:
-        white: ``[h, w, 4]`` sclera without the lids' shade.
-        iris: ``[h, w, 4]`` colour times coverage, coverage; likewise.
-        glint: ``[h, w, 4]`` light to add.
-        rest: ``[h, w, 4]`` what is missing to the portrait's own eye.
-        eye: per-eye state.
+        layers: per slit white (without the lids' shade), iris (colour times coverage, coverage;
+            likewise), glint (to add), rest (what is missing to the portrait's own eye).
+        i: which eye.
+        eyes: states.
         under_upper, over_lower: distance to the edges of the lids, pixels.
     """
     one = np.float32(1)
-    r, g, b, _ = _patch(white, x - eye[0], y - eye[1])
-    dx, dy = x - eye[2] - eye[4], y - eye[3] - eye[5]
-    ux = eye[2] + eye[6] * dx + eye[7] * dy
-    uy = eye[3] + eye[8] * dx + eye[9] * dy
-    ir, ig, ib, m = _patch(iris, ux - eye[0], uy - eye[1])
-    gr, gg, gb, _ = _patch(glint, x - eye[11] - eye[0], y - eye[12] - eye[1])
-    rr, rg, rb, _ = _patch(rest, x - eye[0], y - eye[1])
+    r, g, b, _ = _patch(layers, i, 0, x - eyes[i, 0], y - eyes[i, 1])
+    dx, dy = x - eyes[i, 2] - eyes[i, 4], y - eyes[i, 3] - eyes[i, 5]
+    ux = eyes[i, 2] + eyes[i, 6] * dx + eyes[i, 7] * dy
+    uy = eyes[i, 3] + eyes[i, 8] * dx + eyes[i, 9] * dy
+    ir, ig, ib, m = _patch(layers, i, 1, ux - eyes[i, 0], uy - eyes[i, 1])
+    gr, gg, gb, _ = _patch(layers, i, 2, x - eyes[i, 11] - eyes[i, 0], y - eyes[i, 12] - eyes[i, 1])
+    rr, rg, rb, _ = _patch(layers, i, 3, x - eyes[i, 0], y - eyes[i, 1])
     shade = lid_shade(
-        max(under_upper, np.float32(0)) / eye[10], max(over_lower, np.float32(0)) / eye[10]
+        max(under_upper, np.float32(0)) / eyes[i, 10], max(over_lower, np.float32(0)) / eyes[i, 10]
     )
     keep = one - m
     return (
-        shade * (r * keep + ir) + gr + eye[13] * rr,
-        shade * (g * keep + ig) + gg + eye[13] * rg,
-        shade * (b * keep + ib) + gb + eye[13] * rb,
+        shade * (r * keep + ir) + gr + eyes[i, 13] * rr,
+        shade * (g * keep + ig) + gg + eyes[i, 13] * rg,
+        shade * (b * keep + ib) + gb + eyes[i, 13] * rb,
     )
 
 
@@ -284,14 +295,15 @@ def lip_shade(upper_mm, lower_mm):
     return (one - above) * (one - below)
 
 
-@nb.njit(nb.types.UniTuple(_f, 3)(_3d, _3d, _3d, _3d, _1d, _1d, _f, _f, _f, _f), **_OPTIONS)
-def mouth_colour(upper, lower, tongue, rest, mouth, slit, x, y, from_upper, from_lower):
+@nb.njit(nb.types.UniTuple(_f, 3)(_5d, _1d, _2d, _f, _f, _f, _f), **_OPTIONS)
+def mouth_colour(layers, mouth, slits, x, y, from_upper, from_lower):
     """The inside of the mouth at (x, y) of the unturned face.
 
     Args:
-        upper, lower, tongue: ``[h, w, 4]`` colour times coverage, coverage.
-        rest: ``[h, w, 4]`` what is missing to the portrait's own mouth.
-        mouth: state.  slit: the mouth's slit.
+        layers: the last slit's are upper teeth, lower teeth, tongue (all colour times coverage,
+            coverage) and rest (what is missing to the portrait's own mouth).
+        mouth: state.
+        slits: as for `paint`.
         from_upper, from_lower: distance to the upper and lower lip's edge, pixels.
     """
     one = np.float32(1)
@@ -299,31 +311,31 @@ def mouth_colour(upper, lower, tongue, rest, mouth, slit, x, y, from_upper, from
     px, py = x - mouth[0], y - mouth[1]
     du, dl = max(from_upper, np.float32(0)), max(from_lower, np.float32(0))
     light = lip_shade(du / mm, dl / mm) * mouth[11]
-    dx, dy = x - slit[0], y - slit[1]
-    s = (dx * slit[2] + dy * slit[3]) / slit[4]
+    dx, dy = x - slits[2, 0], y - slits[2, 1]
+    s = (dx * slits[2, 2] + dy * slits[2, 3]) / slits[2, 4]
     side = max(one - np.float32(0.55) * s * s, np.float32(0.2))
     r, g, b = mouth[7] * side, mouth[8] * side, mouth[9] * side
-    tr, tg, tb, ta = _patch(tongue, px - mouth[4], py - mouth[5])
+    tr, tg, tb, ta = _patch(layers, 2, 2, px - mouth[4], py - mouth[5])
     tl = mouth[10] * light
     r, g, b = r * (one - ta) + tr * tl, g * (one - ta) + tg * tl, b * (one - ta) + tb * tl
-    lr, lg, lb, la = _patch(lower, px - mouth[2], py - mouth[3])
+    lr, lg, lb, la = _patch(layers, 2, 1, px - mouth[2], py - mouth[3])
     # The upper teeth overlap the lower ones and shade them.
-    _, _, _, cast = _patch(upper, px, py - np.float32(1.3) * mm)
+    _, _, _, cast = _patch(layers, 2, 0, px, py - np.float32(1.3) * mm)
     ll = light * (one - np.float32(0.45) * cast)
     r, g, b = r * (one - la) + lr * ll, g * (one - la) + lg * ll, b * (one - la) + lb * ll
-    ur, ug, ub, ua = _patch(upper, px, py)
+    ur, ug, ub, ua = _patch(layers, 2, 0, px, py)
     r, g, b = (
         r * (one - ua) + ur * light,
         g * (one - ua) + ug * light,
         b * (one - ua) + ub * light,
     )
-    rr, rg, rb, _ = _patch(rest, px, py)
+    rr, rg, rb, _ = _patch(layers, 2, 3, px, py)
     return r + mouth[12] * rr, g + mouth[12] * rg, b + mouth[12] * rb
 
 
 @nb.njit(
     nb.types.UniTuple(_f, 3)(
-        _wide, _f, _f, _f, _f, _f, _f, nb.int64, _layers, _2d, _2d, _1d, _f, _f
+        _wide, _f, _f, _f, _f, _f, _f, nb.int64, _5d, _2d, _2d, _1d, _f, _f
     ),
     **_OPTIONS,
 )  # fmt: skip
@@ -335,18 +347,18 @@ def slit_colour(wide, x, y, ax, ay, bx, by, slit, layers, slits, eyes, mouth, in
         x, y: the pixel in the unturned face.
         ax, ay, bx, by: where the upper and the lower side find it in the portrait.
         slit: which one.
-        layers: its textures.
-        slits, eyes, mouth, inset, ramp: as for `paint`.
+        layers, slits, eyes, mouth, inset, ramp: as for `paint`.
     """
     half, one = np.float32(0.5), np.float32(1)
-    above, _ = _edges(slits[slit], ax, ay)
-    _, below = _edges(slits[slit], bx, by)
+    above, _ = _edges(slits, slit, ax, ay)
+    _, below = _edges(slits, slit, bx, by)
     # The wet edge of a lid belongs to it: the hole starts further in.
     edge = np.float32(0) if slit == 2 else inset
     hole = _ramp((-above - edge) / ramp) * _ramp((-below - edge) / ramp)
     r, g, b = np.float32(0), np.float32(0), np.float32(0)
     if hole < 0.999:
-        share = _ramp(half + half * (above - below) / ramp)
+        lap = np.float32(0) if slit == 2 else eyes[slit, 14]
+        share = _ramp(half + half * (above - below + lap + lap) / ramp)
         if share > 0.999:
             r, g, b = _channels(_picture(wide, ax, ay))
         elif share < 0.001:
@@ -360,13 +372,9 @@ def slit_colour(wide, x, y, ax, ay, bx, by, slit, layers, slits, eyes, mouth, in
             # The inner edge of parted lips turns away from the light.
             dim = one - half * hole * (one - mouth[12])
             r, g, b = r * dim, g * dim, b * dim
-            ir, ig, ib = mouth_colour(
-                layers[0], layers[1], layers[2], layers[3], mouth, slits[2], x, y, -above, -below
-            )
+            ir, ig, ib = mouth_colour(layers, mouth, slits, x, y, -above, -below)
         else:
-            ir, ig, ib = eye_colour(
-                layers[0], layers[1], layers[2], layers[3], eyes[slit], x, y, -above, -below
-            )
+            ir, ig, ib = eye_colour(layers, slit, eyes, x, y, -above, -below)
         r, g, b = r + hole * (ir - r), g + hole * (ig - g), b + hole * (ib - b)
     return r, g, b
 
@@ -374,13 +382,13 @@ def slit_colour(wide, x, y, ax, ay, bx, by, slit, layers, slits, eyes, mouth, in
 @nb.njit(
     nb.void(
         _u8, _wide, _3d, nb.boolean, _f, _3d, _3d, _f, nb.uint8[:, ::1],
-        _layers, _layers, _layers, _2d, _2d, _1d, _f, _f, _u8,
+        _5d, _2d, _2d, _1d, _f, _f, _2d, _u8,
     ),
     **_OPTIONS,
 )  # fmt: skip
 def paint(
     crop, wide, turned, turns, head_step, up, low, face_step, zones,
-    left, right, mouth, slits, eyes, mouth_state, inset, ramp, out,
+    layers, slits, eyes, mouth, inset, ramp, row, out,
 ):  # fmt: skip
     """Paint one frame.
 
@@ -389,39 +397,54 @@ def paint(
         wide: uint64 ``[2S, 2S]``, the same at twice the size, channels at bits 0, 21, 42.
         turned: ``[hh, hw, 2]`` inverse of the head's turn; ``turns``: false when it is zero.
         up, low: ``[gh, gw, 2]`` inverses of the expression, upper and lower side.
-        zones: ``[gh, gw]``: 0 still, 1 skin, 2 left eye, 3 right eye, 4 mouth.
-        left, right: white, iris, glint, rest of each eye.  mouth: upper, lower teeth, tongue, rest.
-        slits: ``[3, 13]`` left eye, right eye, mouth.  eyes: ``[2, 14]`` states.
-        mouth_state: ``[13]``.
+        zones: ``[gh, gw]``: 0 still, 1 skin of the upper side, 2 left eye, 3 right eye, 4 mouth,
+            5 skin of the lower side.
+        layers: ``[3, 4, h, w, 4]`` textures of the slits.
+        slits: ``[3, 13]`` left eye, right eye, mouth.  eyes: ``[2, 15]`` states.
+        mouth: ``[13]`` state.
         inset: depth at which the soft edge of the lids begins; ramp: width of all soft edges.
+        row: ``[hw, 2]`` scratch.
         out: ``[S, S, 3]``, written.
     """
     size = crop.shape[0]
     gh, gw = zones.shape
     half, zero, full = np.float32(0.5), np.float32(0), np.float32(255)
     to_head, to_face = np.float32(1) / head_step, np.float32(1) / face_step
+    columns = turned.shape[1]
     for py in range(size):
+        if turns:
+            at = np.float32(py) * to_head
+            hy = min(int(at), turned.shape[0] - 2)
+            part = at - np.float32(hy)
+            for i in range(columns):
+                row[i, 0] = turned[hy, i, 0] + part * (turned[hy + 1, i, 0] - turned[hy, i, 0])
+                row[i, 1] = turned[hy, i, 1] + part * (turned[hy + 1, i, 1] - turned[hy, i, 1])
         for px in range(size):
             x, y = np.float32(px), np.float32(py)
             if turns:
-                dx, dy = _displacement(turned, x * to_head, y * to_head)
-                x += dx
-                y += dy
+                at = x * to_head
+                hx = min(int(at), columns - 2)
+                part = at - np.float32(hx)
+                x += row[hx, 0] + part * (row[hx + 1, 0] - row[hx, 0])
+                y += row[hx, 1] + part * (row[hx + 1, 1] - row[hx, 1])
             gx, gy = x * to_face, y * to_face
             zone = zones[min(max(int(gy + half), 0), gh - 1), min(max(int(gx + half), 0), gw - 1)]
             ax, ay = x, y
-            if zone >= 1:
+            if zone == 5:
+                ax, ay = _displacement(low, gx, gy)
+                ax += x
+                ay += y
+            elif zone >= 1:
                 ax, ay = _displacement(up, gx, gy)
                 ax += x
                 ay += y
-            if zone >= 2:
+            if zone >= 2 and zone < 5:
                 bx, by = _displacement(low, gx, gy)
                 bx += x
                 by += y
                 slit = np.int64(zone) - 2
-                layers = left if zone == 2 else (right if zone == 3 else mouth)
                 r, g, b = slit_colour(
-                    wide, x, y, ax, ay, bx, by, slit, layers, slits, eyes, mouth_state, inset, ramp
+                    wide, x, y, ax, ay, bx, by, slit, layers, slits, eyes, mouth, inset, ramp
                 )
                 out[py, px, 0] = np.uint8(min(max(r + half, zero), full))
                 out[py, px, 1] = np.uint8(min(max(g + half, zero), full))

@@ -1,38 +1,27 @@
 """The avatar's behaviour, frame by frame: never frozen, never the same twice, never a jump.
 
-Layers, each a curve in time: what is felt (stages of the label) or asked for (cues of the
-instruction) sets the posture of brows, lids, mouth and head; the head drifts, breathes, nods and
-beats on top; the eyes look somewhere in space and take the head's motion off again; lids blink
-over all of it.
+Layers, each a curve in time: what is felt (stages of the label) and what is asked for (cues of
+the instruction) set the posture of brows, lids, mouth and head; the head drifts, breathes, nods
+and beats on top; the eyes look somewhere in space and take the head's motion off again; lids
+blink over all of it.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import Final
 
 import numpy as np
 
-from core import (
-    CHANNEL,
-    FPS,
-    GAZE_DEGREES,
-    MOUTH,
-    MOUTH_CHANNELS,
-    POSE_SLICE,
-    ControlTrack,
-    InvalidInput,
-    MouthTrack,
-)
+from core import CHANNEL, FPS, GAZE_DEGREES, ControlTrack, InvalidInput, MouthTrack
 from planner import physiology as ph
 from planner.action import Action
 from planner.blinks import Blinks, as_action
 from planner.categories import category
-from planner.cues import Cue, CueSheet
-from planner.gaze import VIEWER, Gaze
+from planner.cues import Cue, CueSheet, announce
+from planner.gaze import Gaze
 from planner.grammar import parse
-from planner.idle import PITCH, WIDTH, YAW, HeadManner, Idle
+from planner.idle import HeadManner, Idle
 from planner.manners import (
     MANNERS,
     THINK_AT_ONCE_SECONDS,
@@ -40,7 +29,9 @@ from planner.manners import (
     TURN_START_SECONDS,
     State,
 )
-from planner.motion import F64, Glide, Pulse, Pulses, Wander
+from planner.motion import F64, Pulse, Pulses
+from planner.posture import Posture
+from planner.row import LIDS, MOUTH_START, PITCH, WIDTH, YAW, bound
 from planner.staging import Scene, Staging
 
 MAX_ACTIONS: Final = 256
@@ -48,12 +39,7 @@ MAX_ACTIONS: Final = 256
 LONGEST_ADVANCE: Final = 60 * 60 * FPS
 RELEASE_SECONDS: Final = 0.6
 "How long it takes to let go of what an instruction held."
-LIDS: Final = (CHANNEL["AU45_L"], CHANNEL["AU45_R"])
 AU5: Final = CHANNEL["AU5"]
-NOISE_HZ: Final = (0.30, 0.24, 0.20)
-"Corner frequencies of the variation of brows, lids and cheeks, mouth (free)."
-NOISE_GROUP: Final = np.array([0] * 5 + [1] * 5 + [0] * 7 + [2] * len(MOUTH_CHANNELS))
-NOISY: Final = np.array([1.0] * 10 + [0.0] * 7 + [1.0] * len(MOUTH_CHANNELS))
 
 
 class Behaviour:
@@ -72,7 +58,7 @@ class Behaviour:
             InvalidInput: An unknown label, or an instruction that is too long.
         """
         first = category(label)
-        streams = np.random.SeedSequence(abs(int(seed))).spawn(6)
+        streams = np.random.SeedSequence(seed % (1 << 64)).spawn(6)
         own, blinks, gaze, idle, stages, noise = (np.random.default_rng(s) for s in streams)
         self._rng = own
         self._frame = 0
@@ -81,14 +67,8 @@ class Behaviour:
         self._staging = Staging(stages, first, 0.0)
         self._scene: Scene | None = None
         self._sheet = CueSheet((), 0.0)
-        self._held: dict[int, float] = {}
         self._gaze_held = False
-        self._posture = Glide(WIDTH)
-        self._felt: F64 = np.zeros(WIDTH)
-        self._noise = Wander(noise, NOISE_HZ, FPS)
-        self._shake = Glide(WIDTH)
-        self._phase = 0.0
-        self._hertz = 0.0
+        self._posture = Posture(noise)
         self._gestures = Pulses()
         manner = MANNERS["idle"]
         self._gaze = Gaze(gaze, manner.gaze)
@@ -126,14 +106,15 @@ class Behaviour:
         parsed = parse(text, seed=int(self._rng.integers(1 << 31)))
         t = self._now
         for cue in self._sheet.waiting:
-            self._actions.append(_announce(cue, self._sheet.start, "withdrawn", 0.0))
+            self._actions.append(announce(cue, self._sheet.start, withdrawn=True))
         self._sheet = CueSheet(parsed.cues, t)
-        kept = {c for cue in parsed.cues if cue.at == 0 for c in _channels(cue)}
-        self._let_go([c for c in self._held if c not in kept], t, RELEASE_SECONDS)
+        self._gestures.withdraw(t)
+        kept = [name for cue in parsed.cues if cue.at == 0 for name in cue.controls]
+        self._posture.release_all_but(kept, t, RELEASE_SECONDS)
         if self._gaze_held and not any(cue.gaze is not None for cue in parsed.cues):
             self._release_gaze(t)
         for cue in parsed.cues:
-            self._actions.append(_announce(cue, t, cue.words, _amount(cue)))
+            self._actions.append(announce(cue, t))
         return list(parsed.unknown)
 
     def set_state(self, state: State) -> None:
@@ -157,6 +138,8 @@ class Behaviour:
         Args:
             strength: In [0, 1]; what is outside is clipped.
         """
+        if math.isnan(strength):
+            return
         self._idle.accent(self._now, min(max(strength, 0.0), 1.0))
         self._idle.postpone_accents(self._now + 2.0)
 
@@ -179,8 +162,8 @@ class Behaviour:
             rows[i] = self._step(self._frame / FPS)
             self._frame += 1
         self._collect()
-        self.last_mouth = MouthTrack(np.ascontiguousarray(rows[:, POSE_SLICE.stop :]))
-        return ControlTrack(np.ascontiguousarray(rows[:, : POSE_SLICE.stop]))
+        self.last_mouth = MouthTrack(np.ascontiguousarray(rows[:, MOUTH_START:]))
+        return ControlTrack(np.ascontiguousarray(rows[:, :MOUTH_START]))
 
     # --- one frame ---------------------------------------------------------------------------
 
@@ -194,17 +177,12 @@ class Behaviour:
         if scene is not None:
             self._enter(scene, max(scene.start, self._now))
         self._cue(t)
-        values = self._posture.value(t)
-        wave = 0.25 * self._noise.step()[NOISE_GROUP] * NOISY
-        values += wave * values * (1 - values)  # stays within [0, 1], is nothing at either end
-        if self._hertz:
-            self._phase += self._hertz / FPS
-            values += self._shake.value(t) * math.sin(2 * math.pi * self._phase)
+        values = self._posture.row(t)
         self._gestures.add_to(values, t)
         self._idle.step(t, values)
         self._turn_eyes(t, values)
         self._close_lids(t, values)
-        return self._bounded(values)
+        return bound(values)
 
     def _turn_eyes(self, t: float, values: F64) -> None:
         yaw, pitch = self._gaze.head_at(t)
@@ -230,28 +208,14 @@ class Behaviour:
         # A raised and a closing lid exclude each other: the levator lets go first.
         values[AU5] *= 1 - max(values[LIDS[0]], values[LIDS[1]])
 
-    def _bounded(self, values: F64) -> F64:
-        np.clip(values[: POSE_SLICE.start], 0, 1, out=values[: POSE_SLICE.start])
-        np.clip(values[POSE_SLICE.stop :], 0, 1, out=values[POSE_SLICE.stop :])
-        pose = values[POSE_SLICE]
-        np.clip(pose, [-x for x in ph.POSE_LIMITS], ph.POSE_LIMITS, out=pose)
-        return values
-
     # --- the label ---------------------------------------------------------------------------
 
     def _enter(self, scene: Scene, t: float) -> None:
         """Begin a stage: posture, rhythm, gaze and habits."""
         self._scene = scene
         stage = scene.stage
-        self._felt = scene.targets
-        self._aim([c for c in range(WIDTH) if c not in self._held], t, scene.rise)
-        amounts = np.zeros(WIDTH)
-        if stage.rhythm is not None:
-            self._hertz = stage.rhythm.hertz
-            for name, amount in stage.rhythm.amounts.items():
-                amounts[_index(name)] = amount
-        if stage.rhythm is not None or self._shake.target.any():
-            self._shake.retarget(range(WIDTH), amounts.tolist(), t, scene.rise)
+        self._posture.feel(scene.targets, t, scene.rise)
+        self._posture.swing(stage.rhythm, t, scene.rise)
         self._adjust(t)
         if not self._gaze_held:
             if scene.look is None:
@@ -301,10 +265,8 @@ class Behaviour:
             self._begin(cue, self._now)
 
     def _begin(self, cue: Cue, t: float) -> None:
-        for name, value in cue.controls.items():
-            self._held[_index(name)] = value
-        self._aim([_index(name) for name in cue.controls], t, max(cue.rise, ph.AU_RISE_SECONDS))
-        self._let_go([_index(name) for name in cue.free if name != "gaze"], t, cue.rise)
+        self._posture.hold(cue.controls, t, max(cue.rise, ph.AU_RISE_SECONDS))
+        self._posture.release([name for name in cue.free if name != "gaze"], t, cue.rise)
         if "gaze" in cue.free and self._gaze_held:
             self._release_gaze(t)
         if cue.gaze is not None:
@@ -315,12 +277,10 @@ class Behaviour:
 
     def _end(self, cue: Cue, t: float) -> None:
         """Let go of what the cue still holds; what a later cue took over stays."""
-        mine = [i for i in map(_index, cue.controls) if self._held.get(i) is not None]
-        later = {_index(n) for c in self._sheet.playing if c.at > cue.at for n in c.controls}
-        self._let_go([i for i in mine if i not in later], t, RELEASE_SECONDS)
-        if cue.gaze is not None and not any(
-            c.gaze is not None for c in self._sheet.playing if c.at > cue.at
-        ):
+        later = [c for c in self._sheet.playing if c.at > cue.at]
+        taken = {name for c in later for name in c.controls}
+        self._posture.release([n for n in cue.controls if n not in taken], t, RELEASE_SECONDS)
+        if cue.gaze is not None and all(c.gaze is None for c in later):
             self._release_gaze(t)
 
     def _gesture(self, cue: Cue, t: float) -> None:
@@ -339,20 +299,6 @@ class Behaviour:
                 amounts = ((lid, 1.0), (CHANNEL["AU6"], 0.3), (brow, -0.2))
                 self._gestures.add(Pulse(t + 0.75 * i, 0.16, 0.16, 0.26, amounts, "wink"))
 
-    def _aim(self, channels: list[int], t: float, seconds: float) -> None:
-        """Send channels to what is asked for, or else to what is felt."""
-        moved = [
-            (c, self._held.get(c, float(self._felt[c])))
-            for c in channels
-            if abs(self._held.get(c, self._felt[c]) - self._posture.target[c]) > 1e-9
-        ]
-        self._posture.retarget([c for c, _ in moved], [v for _, v in moved], t, seconds)
-
-    def _let_go(self, channels: list[int], t: float, seconds: float) -> None:
-        for channel in channels:
-            self._held.pop(channel, None)
-        self._aim(channels, t, seconds)
-
     def _release_gaze(self, t: float) -> None:
         self._gaze_held = False
         scene = self._scene
@@ -364,27 +310,3 @@ class Behaviour:
     def _collect(self) -> None:
         for layer in (self._staging, self._gaze, self._idle):
             self._actions.extend(layer.news())
-
-
-def _index(name: str) -> int:
-    """Where a channel or mouth channel is in the 26 of a frame."""
-    return CHANNEL[name] if name in CHANNEL else POSE_SLICE.stop + MOUTH[name]
-
-
-def _channels(cue: Cue) -> list[int]:
-    return [_index(name) for name in cue.controls]
-
-
-def _amount(cue: Cue) -> float:
-    if cue.gaze is not None and cue.gaze != VIEWER:
-        return round(math.hypot(*cue.gaze), 1)
-    if cue.controls:
-        return round(max(abs(v) for v in cue.controls.values()), 2) or 0.01
-    return cue.size
-
-
-def _announce(cue: Cue, start: float, why: str, amount: float) -> Action:
-    first = math.floor((start + cue.at) * FPS) + 1
-    peak = first + math.ceil(cue.rise * FPS)
-    lasts = 1.5 if cue.hold is None else cue.hold
-    return Action("instruction", first, peak, max(peak, first + round(lasts * FPS)), amount, why)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from planner.gaze import GazeManner
 from planner.manners import NEVER
+from planner.saccade import GazeManner
 from planner.stages import Category, Look, Rhythm, Stage
 
 _SHIFTY = GazeManner(1.0, (0.8, 2.2), (9.0, 19.0), (("side", 4.0), ("down_side", 3.0)), 1.5)
@@ -70,14 +70,15 @@ LAUGHTER: Final = Category(
         ),
         "shake": Stage(
             (1.0, 2.0), (0.4, 0.6), {"AU6": (0.75, 0.95), "AU7": (0.4, 0.55), "AU45": (0.55, 0.8),
-            "pitch": (3, 7), "yaw?": (1, 4), "smile": (0.9, 1.0), "jaw": (0.15, 0.28), "wide": (0.2, 0.4)},
+            "pitch": (3, 7), "yaw?": (1, 4), "smile": (0.9, 1.0), "jaw": (0.15, 0.28),
+            "wide": (0.2, 0.4)},
             (("catch_breath", 1.0),), "shakes with it, eyes nearly shut",
             look=Look("down", (5, 9)), blinks=0.5, rhythm=Rhythm(4.7, {"pitch": 0.9, "jaw": 0.06}),
         ),
         "catch_breath": Stage(
             (1.6, 3.2), (0.5, 0.8), {"AU6": (0.5, 0.65), "AU7": (0.15, 0.25), "AU1": (0.05, 0.15),
-            "AU2": (0.05, 0.2), "pitch": (-2, 1), "roll?": (1, 3), "smile": (0.55, 0.75),
-            "jaw": (0.04, 0.12)},
+            "AU2": (0.05, 0.2), "pitch": (-2, 1), "roll?": (1, 3), "smile": (0.85, 1.0),
+            "jaw": (0.04, 0.12), "wide": (0.2, 0.4)},
             (("burst", 2.0), ("shake", 1.0)), "catches its breath, still smiling", gaze=_FRIENDLY,
             blinks=1.4, drift=1.3, blink=True,
         ),
@@ -159,7 +160,8 @@ SOCIAL_ENGAGEMENT: Final = Category(
         ),
         "engage": Stage(
             (3.5, 6.5), (0.5, 0.8), {"AU1": (0.05, 0.15), "AU2": (0.12, 0.25), "AU6": (0.45, 0.6),
-            "AU7": (0.05, 0.14), "pitch": (-1, 2), "roll?": (2, 5), "smile": (0.75, 0.95), "wide": (0.1, 0.25)},
+            "AU7": (0.05, 0.14), "pitch": (-1, 2), "roll?": (2, 5), "smile": (0.75, 0.95),
+            "wide": (0.1, 0.25)},
             (("follow", 2.0), ("greet", 1.0)), "smiles with the eyes", gaze=_FRIENDLY, drift=1.2,
             nods=6.0,
         ),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from planner.gaze import Point
+from core import FPS
+from planner.action import Action
+from planner.saccade import VIEWER, Point
 
 Gesture: TypeAlias = Literal["", "blink", "wink", "nod", "shake"]
+
+LASTS_SECONDS: Final = 1.5
+"Announced length of what is kept until further notice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,20 @@ class Cue:
     def ending(self) -> float | None:
         """When it is let go of, seconds after the instruction."""
         return None if self.hold is None else self.at + self.hold
+
+
+def announce(cue: Cue, start: float, *, withdrawn: bool = False) -> Action:
+    """What to tell about ``cue`` of an instruction given at ``start`` seconds."""
+    if withdrawn:
+        amount = 0.0
+    elif cue.gaze is not None and cue.gaze != VIEWER:
+        amount = round(math.hypot(*cue.gaze), 1)
+    else:
+        amount = round(max((abs(v) for v in cue.controls.values()), default=cue.size), 2) or 0.01
+    first = math.floor((start + cue.at) * FPS) + 1
+    peak = first + math.ceil(cue.rise * FPS)
+    end = max(peak, first + round((LASTS_SECONDS if cue.hold is None else cue.hold) * FPS))
+    return Action("instruction", first, peak, end, amount, "withdrawn" if withdrawn else cue.words)
 
 
 class CueSheet:

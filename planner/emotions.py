@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from planner.gaze import GazeManner
 from planner.manners import NEVER
+from planner.saccade import GazeManner
 from planner.stages import Category, Look, Stage
 
 _SOME_CONTACT = GazeManner(4.0, (0.8, 1.8), (7.0, 14.0), (("down_side", 3.0), ("down", 2.0)))

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
@@ -19,94 +17,12 @@ from core import FPS
 from planner import physiology as ph
 from planner.action import Action
 from planner.motion import Glide
+from planner.saccade import DIRECTIONS, FACE_POINTS, VIEWER, GazeManner, Point, Saccade, Shift
 
-Point: TypeAlias = tuple[float, float]
-
-VIEWER: Final[Point] = (0.0, 0.0)
 AHEAD_SECONDS: Final = 3.0
 "How far ahead gaze shifts are decided and announced."
 TOLD_DEGREES: Final = 2.0
 "Smaller shifts are not worth an announcement."
-
-FACE_POINTS: Final[tuple[tuple[Point, float], ...]] = (
-    ((1.1, -0.4), 0.34),
-    ((-1.1, -0.4), 0.34),
-    ((0.0, 0.0), 0.17),
-    ((0.0, 1.5), 0.15),
-)
-"""What is looked at in a viewer's face, and how often: mostly the eyes, sometimes the mouth
-(Yarbus 1967, Eye Movements and Vision, ch. 7). Nearer together than a face across a table, so
-that every one of them still feels like eye contact (Gamer & Hecht 2007, JEP:HPP 33(3))."""
-
-DIRECTIONS: Final[Mapping[str, Point]] = {
-    "left": (1.0, 0.0),
-    "right": (-1.0, 0.0),
-    "up": (0.0, -0.7),
-    "down": (0.0, 1.0),
-    "up_left": (0.85, -0.5),
-    "up_right": (-0.85, -0.5),
-    "down_left": (0.75, 0.65),
-    "down_right": (-0.75, 0.65),
-}
-"The vertical range is smaller upwards, as the eyes' own is."
-
-
-@dataclass(frozen=True, slots=True)
-class GazeManner:
-    """How the eyes behave for a while."""
-
-    contact: float
-    "Mean seconds of eye contact between two aversions; infinity for none."
-    averted: tuple[float, float]
-    "Seconds an aversion lasts."
-    degrees: tuple[float, float]
-    "How far away it looks."
-    where: tuple[tuple[str, float], ...]
-    "(direction, weight) pairs, directions as in `DIRECTIONS`, or `side`, `up_side`, `down_side`."
-    restless: float = 1.0
-    "Small saccades, as a multiple of the usual number."
-
-
-@dataclass(frozen=True, slots=True)
-class Saccade:
-    """One ballistic rotation of the eyes in space."""
-
-    start: float
-    origin: Point
-    target: Point
-
-    @property
-    def degrees(self) -> float:
-        """Its size."""
-        return math.hypot(self.target[0] - self.origin[0], self.target[1] - self.origin[1])
-
-    @property
-    def seconds(self) -> float:
-        """How long it takes (main sequence)."""
-        return ph.saccade_seconds(self.degrees)
-
-    def at(self, t: float) -> Point:
-        """Gaze direction at ``t`` seconds: a sine velocity profile."""
-        s = min(max((t - self.start) / self.seconds, 0.0), 1.0)
-        share = 0.5 - 0.5 * math.cos(math.pi * s)
-        return (
-            self.origin[0] + (self.target[0] - self.origin[0]) * share,
-            self.origin[1] + (self.target[1] - self.origin[1]) * share,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """A planned change of where the eyes look."""
-
-    start: float
-    target: Point
-    kind: str
-    why: str
-    head: bool
-    "Whether the head may join."
-    until: float
-    "When the next one is due, as far as known."
 
 
 class Gaze:
@@ -140,6 +56,9 @@ class Gaze:
             return
         self._manner = manner
         self._withdraw(t)
+        self._planned_to = t + float(self._rng.uniform(0.25, 0.7))
+        if not self._held and _apart(self._last_target, VIEWER) > TOLD_DEGREES:
+            self._push(VIEWER, "saccade", "back to the viewer", 0.4)
         self._contact_until = min(self._contact_until, self._draw_contact(t))
 
     def look(self, point: Point, t: float, *, hold: bool, head: bool, why: str) -> None:
@@ -227,17 +146,13 @@ class Gaze:
 
     def _withdraw(self, t: float) -> None:
         """Forget what has not begun, and say so where it was announced."""
-        before = self._target_at(t)
+        now = before = self._target_at(t)
         for shift in self._plan:
             if _apart(before, shift.target) > TOLD_DEGREES:
                 self._news.append(_action(shift, 0.0, "withdrawn"))
             before = shift.target
         self._plan.clear()
-        self._planned_to = t + float(self._rng.uniform(0.25, 0.7))
-        self._last_target = self._saccade.target
-        if not self._held and _apart(self._last_target, VIEWER) > 3.0:
-            # Looking away: come back before anything else.
-            self._push(VIEWER, "saccade", "back to the viewer", 0.4)
+        self._last_target = now
 
     def _extend(self) -> None:
         """Decide the next shift, or the next aversion with its way back."""

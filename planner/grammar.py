@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from core import InvalidInput
+from planner.clause import Clause, Move
 from planner.cues import Cue
-from planner.gaze import VIEWER
-from planner.moves import Move, moves_for
+from planner.moves import moves_for
+from planner.saccade import VIEWER
 from planner.words import ENGLISH, Language
 
 MAX_CHARACTERS: Final = 500
@@ -39,35 +40,6 @@ class Parsed:
     cues: tuple[Cue, ...]
     unknown: tuple[str, ...]
     "Parts that were not understood, as written."
-
-
-@dataclass(slots=True)
-class Clause:
-    """The slots of one clause."""
-
-    link: str = "then"
-    verb: str = ""
-    part: str = ""
-    ways: list[str] = field(default_factory=list)
-    side: str = ""
-    factor: float = 1.0
-    speed: float = 1.0
-    degrees: float | None = None
-    times: int = 1
-    hold: float | None = None
-    delay: float = 0.0
-    negated: bool = False
-    stopped: bool = False
-    pronoun: bool = False
-    span: tuple[int, int] = (-1, -1)
-    "Where it stands in the text."
-    strange: list[tuple[int, int]] = field(default_factory=list)
-    "Words that are in no list."
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing at all was said."""
-        return self.span[0] < 0
 
 
 def parse(text: str, *, seed: int = 0, language: Language = ENGLISH) -> Parsed:

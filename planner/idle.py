@@ -8,16 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from core import CHANNEL, FPS, MOUTH_CHANNELS, POSE_SLICE
+from core import CHANNEL, FPS
 from planner import physiology as ph
 from planner.action import Action
 from planner.motion import F64, Glide, Pulse, Pulses, Wander
+from planner.row import PITCH, ROLL, YAW
 
-WIDTH: Final = POSE_SLICE.stop + len(MOUTH_CHANNELS)
-"Controls, then mouth controls: the channels everything is added up in."
-PITCH: Final = CHANNEL["pitch"]
-YAW: Final = CHANNEL["yaw"]
-ROLL: Final = CHANNEL["roll"]
 AHEAD_SECONDS: Final = 2.0
 "How far ahead nods and beats are decided and announced."
 

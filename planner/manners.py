@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from planner.gaze import GazeManner
 from planner.idle import HeadManner
+from planner.saccade import GazeManner
 
 State: TypeAlias = Literal["idle", "listening", "thinking", "speaking"]
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from planner.gaze import GazeManner
+from planner.saccade import GazeManner
 
 Range: TypeAlias = tuple[float, float]
 
@@ -24,7 +24,7 @@ class Look:
     """Where a stage keeps its eyes."""
 
     where: str
-    "As in `gaze.DIRECTIONS`, or `side`, `up_side`, `down_side`, or `viewer`."
+    "As in `saccade.DIRECTIONS`, or `side`, `up_side`, `down_side`, or `viewer`."
     degrees: Range = (0.0, 0.0)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from core import CHANNEL, FPS, MOUTH, POSE_SLICE
 from planner.action import Action
-from planner.gaze import DIRECTIONS, VIEWER, Point
-from planner.idle import WIDTH
 from planner.motion import F64
+from planner.row import MOUTH_START, WIDTH, bound
+from planner.saccade import DIRECTIONS, VIEWER, Point
 from planner.stages import Category, Look, Range, Stage
 
 AHEAD_SECONDS: Final = 2.0
@@ -93,11 +93,9 @@ class Staging:
         targets = np.zeros(WIDTH)
         for key, span in stage.controls.items():
             self._put(targets, key, self._value(key, span))
-        np.clip(targets[: POSE_SLICE.start], 0, 1, out=targets[: POSE_SLICE.start])
-        np.clip(targets[POSE_SLICE.stop :], 0, 1, out=targets[POSE_SLICE.stop :])
         rise, seconds = float(rng.uniform(*stage.rise)), float(rng.uniform(*stage.seconds))
         look = None if stage.look is None else self._point(stage.look)
-        return Scene(stage, start, rise, max(seconds, rise + 0.1), targets, look, self._side)
+        return Scene(stage, start, rise, max(seconds, rise + 0.1), bound(targets), look, self._side)
 
     def _value(self, key: str, span: Range) -> float:
         value = float(self._rng.uniform(*span))
@@ -107,7 +105,7 @@ class Staging:
     def _put(self, targets: F64, key: str, value: float) -> None:
         name, _, part = key.partition("_")
         if key in MOUTH:
-            targets[POSE_SLICE.stop + MOUTH[key]] = value
+            targets[MOUTH_START + MOUTH[key]] = value
         elif key in CHANNEL:
             targets[CHANNEL[key]] = value
         elif key.endswith("?"):

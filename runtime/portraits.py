@@ -15,6 +15,7 @@ import openpeople
 
 from core import Busy, InvalidInput, NotFound, Portrait
 from engines.enrol import enrol, load_portrait, portrait_id, save_portrait
+from engines.images import decode_image
 
 log = logging.getLogger(__name__)
 
@@ -80,15 +81,19 @@ class PortraitStore:
 
     def get(self, id: str) -> Portrait:
         """The portrait; a built-in one is enrolled on first use. Raises NotFound."""
-        with self._lock:
-            portrait = self._load(self._path(id))
+        path = self._path(id)
+        portrait = self._load(path)
+        if portrait is not None:
+            return portrait
+        if id not in self._builtin:
+            raise NotFound("There is no such portrait; GET /v1/portraits lists them.")
+        name, image = self._builtin[id]
+        with self._lock:  # two callers, one enrolment
+            portrait = self._load(path)
             if portrait is not None:
                 return portrait
-            if id not in self._builtin:
-                raise NotFound("There is no such portrait; GET /v1/portraits lists them.")
-            name, image = self._builtin[id]
             portrait = enrol(image.read_bytes(), name)
-            save_portrait(portrait, self._path(id))
+            save_portrait(portrait, path)
             return portrait
 
     def add(self, data: bytes, name: str = "") -> Portrait:
@@ -123,8 +128,16 @@ class PortraitStore:
                 raise NotFound("There is no such portrait.") from None
 
     def thumbnail(self, id: str) -> bytes:
-        """The crop as a small JPEG. Raises NotFound."""
-        crop = cv2.resize(self.get(id).crop, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+        """The face as a small JPEG. Raises NotFound.
+
+        A built-in person is shown from its picture: a page that lists all ten should not have to
+        wait for ten enrolments.
+        """
+        if id in self._builtin:
+            picture = decode_image(self._builtin[id][1].read_bytes(), max_side=2 * THUMBNAIL)
+        else:
+            picture = self.get(id).crop
+        crop = cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
         done, jpeg = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
         assert done
         return bytes(jpeg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -29,6 +30,9 @@ from stream.tracks import AudioTrack, VideoTrack
 
 log = logging.getLogger(__name__)
 
+CONSENT_CHECKS = 3
+"Unanswered consent checks (RFC 7675) after which a network is taken for lost."
+
 
 class Peer:
     """One viewer of a session."""
@@ -42,6 +46,10 @@ class Peer:
         self.session = session
         self._settings = settings
         self._closed = closed
+        # aioice gives up after 30 s by its own constants; a place must not be held that long.
+        ice: Any = importlib.import_module("aioice.ice")
+        ice.CONSENT_FAILURES = CONSENT_CHECKS
+        ice.CONSENT_INTERVAL = settings.disconnect_grace / CONSENT_CHECKS
         servers = [RTCIceServer(urls=url) for url in settings.ice_servers]
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._stack = AsyncExitStack()

@@ -63,6 +63,7 @@ class Link {
   /** Connect the picture again: it froze, or its connection is gone. */
   async restartMedia(reason) {
     if (this.signal.aborted) return;
+    this.call.onLost(this);
     this.player?.close();
     this.call.onPhase("reconnecting", reason);
     try {
@@ -233,6 +234,11 @@ export class Call {
     return true;
   }
 
+  /** A picture is about to go: keep the last one while another is fetched. */
+  onLost(link) {
+    if (link === this.#current) this.view.freeze();
+  }
+
   async onMedia(link, player) {
     const ms = await this.view.attach(player);
     if (link.signal.aborted || link.player !== player) return;
@@ -255,10 +261,10 @@ export class Call {
 
   /** The session is no more: make another like it. */
   onGone(link) {
+    this.onLost(link);
     link.close();
     if (link === this.#current) {
       this.#current = null;
-      this.view.freeze();
     } else if (link !== this.#next) {
       return;
     }

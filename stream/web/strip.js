@@ -18,7 +18,7 @@ const GAZE_DEGREES = { side: 35, up: 25, down: 30 };
 const RING = 512;
 const FUTURE_S = 2;
 /** Drawn at most this often; with reduced motion it moves in steps. */
-const FRAME_MS = 1000 / 30;
+const FRAME_MS = 1000 / 25;
 const STEP_MS = 500;
 
 /**
@@ -245,7 +245,7 @@ export class Strip {
         g.fillText(key, view.x0 - 6, top + 9 + (i * (view.lane - 17)) / (keys.length - 1));
       });
     }
-    if (lane.unit && high > lane.floor * 1.02) {
+    if (lane.unit && Math.round(high) > lane.floor) {
       g.fillStyle = colors.muted;
       g.fillText(`±${Math.round(high)}${lane.unit}`, view.x1 - 2, top + 9);
     }

@@ -26,7 +26,7 @@ export class WhepPlayer {
   #timers = new Set();
   #closed = false;
 
-  /** @param {(reason: string) => void} onFailure called once, when a connection is lost */
+  /** @param {(reason: string) => void} onFailure called when the connection is lost */
   constructor(onFailure) {
     this.onFailure = onFailure;
     this.stream = new MediaStream();
@@ -123,9 +123,7 @@ export class WhepPlayer {
   }
 
   #fail(reason) {
-    if (this.#closed) return;
-    this.close();
-    this.onFailure(reason);
+    if (!this.#closed) this.onFailure(reason); // Whoever listens closes it, in their own time.
   }
 }
 

@@ -1,6 +1,6 @@
 // A minimal viewer for tests and benchmarks, independent of the page: POST session, WHEP, socket.
 // Times are performance.now() milliseconds.
-window.openViewer = async ({ portrait, codec } = {}) => {
+window.openViewer = async ({ portrait, codec, sound } = {}) => {
   const post = await fetch("/v1/sessions", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -23,7 +23,7 @@ window.openViewer = async ({ portrait, codec } = {}) => {
 
   const pc = new RTCPeerConnection();
   const video = document.createElement("video");
-  video.muted = true;
+  video.muted = !sound;
   video.autoplay = true;
   video.playsInline = true;
   document.body.append(video);
