@@ -368,7 +368,7 @@ def rotation(pose: F32) -> F32:
     pitch = matrix(one, zero, zero, zero, np.cos(p), -np.sin(p), zero, np.sin(p), np.cos(p))
     yaw = matrix(np.cos(y), zero, -np.sin(y), zero, one, zero, np.sin(y), zero, np.cos(y))
     roll = matrix(np.cos(r), -np.sin(r), zero, np.sin(r), np.cos(r), zero, zero, zero, one)
-    return (roll @ yaw @ pitch).astype(np.float32)
+    return np.asarray(roll @ yaw @ pitch, np.float32)
 
 
 def _curve(a: F32, s: F32) -> F32:
@@ -397,7 +397,7 @@ def _pivot(mesh: F32) -> F32:
 
 def _ease(x: F32) -> F32:
     """1 for x <= 0, 0 for x >= 1, a smooth fall between."""
-    x = np.clip(x, 0, 1)
+    x = np.clip(x, np.float32(0), np.float32(1))
     fall: F32 = 1 - x * x * (3 - 2 * x)
     return fall
 

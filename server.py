@@ -13,12 +13,14 @@ import argparse
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 import uvicorn
+from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_settings import (
     BaseSettings,
@@ -26,15 +28,15 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from runtime.portraits import PortraitStore
-from stream.app import create_app
-from stream.logs import configure_logging
-from stream.settings import StreamSettings
 
 from core import Unavailable
 from engines.voice import Voice, open_voice
+from runtime.portraits import PortraitStore
 from runtime.sessions import Sessions
 from runtime.settings import RuntimeSettings
+from stream.app import create_app
+from stream.logs import configure_logging
+from stream.settings import StreamSettings
 
 log = logging.getLogger(__name__)
 
@@ -88,23 +90,31 @@ class Settings(BaseSettings):
 
 async def serve(settings: Settings) -> None:
     """Build the parts, serve until stopped, and close everything on the way out."""
+    listener = listen(settings.host, settings.port)
     store = PortraitStore(settings.data / "portraits", limit=settings.max_portraits)
     voice = await asyncio.to_thread(open_configured_voice, settings.voice)
     async with Sessions(store, voice, settings.runtime) as sessions:
         app = create_app(sessions, settings.stream)
         config = uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            ws="websockets-sansio",
+            app, log_config=None, access_log=False, ws="websockets-sansio", ws_max_size=1 << 20,
             timeout_graceful_shutdown=3,
-        )
-        log.info("Saccade listens on http://%s:%d", settings.host, settings.port)
-        await uvicorn.Server(config).serve()
+        )  # fmt: skip
+        log.info("Saccade listens on http://%s:%d", settings.host, listener.getsockname()[1])
+        await uvicorn.Server(config).serve(sockets=[listener])
     if voice is not None:
         await voice.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The server's socket, bound before anything slow happens. Raises Unavailable."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise Unavailable(
+            f"{host}:{port} can not be listened on ({error.strerror}). Another server may be"
+            " running there; choose another port with --port."
+        ) from None
 
 
 def open_configured_voice(settings: VoiceSettings) -> Voice | None:
@@ -136,12 +146,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.config:
         os.environ["SACCADE_CONFIG"] = given.config
     chosen = {k: v for k, v in vars(given).items() if v is not None and k != "config"}
-    settings = Settings(**chosen)
+    try:
+        settings = Settings(**chosen)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        parser.error(f"settings can not be used: {wrong}. docs/configuration.md lists them.")
     configure_logging(settings.log_level, as_json=settings.log_json)
     try:
         asyncio.run(serve(settings))
     except KeyboardInterrupt:
         log.info("stopped")
+    except Unavailable as error:
+        raise SystemExit(f"saccade: {error}") from None
 
 
 if __name__ == "__main__":

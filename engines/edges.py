@@ -39,7 +39,8 @@ def snap_closed(crop: U8, mesh: F32, slit: Slit) -> F32:
     s, offsets = _grid(slit)
     middle = (slit.edge(s, True) + slit.edge(s, False)) / 2
     grey = (crop.astype(np.float32) @ LUMA).astype(np.float32)
-    cost = _sample(cv2.GaussianBlur(grey, (0, 0), _blur(slit)), slit, s, middle, offsets)
+    grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), _blur(slit)), np.float32)
+    cost = _sample(grey, slit, s, middle, offsets)
     cost = cost / max(float(np.ptp(cost)), 1.0) + 0.25 * (offsets[:, None] / offsets[-1]) ** 2
     line = middle + offsets[_cheapest(cost, 0.10)] * _taper(s)
     fitted = _fit(slit, s, line, line)
@@ -111,7 +112,7 @@ def _grid(slit: Slit, share: float = 0.13) -> tuple[F32, F32]:
 
 def _taper(s: F32) -> F32:
     """The corners stay."""
-    return np.sqrt(np.maximum(1 - s * s, 0)).astype(np.float32)
+    return np.asarray(np.sqrt(np.maximum(1 - s * s, 0)), np.float32)
 
 
 def _blur(slit: Slit) -> float:
@@ -124,7 +125,8 @@ def _sample(image: F32, slit: Slit, s: F32, edge: F32, offsets: F32) -> F32:
     along = s[None] * slit.half
     x = slit.centre[0] + slit.axis[0] * along + slit.down[0] * t
     y = slit.centre[1] + slit.axis[1] * along + slit.down[1] * t
-    return cv2.remap(image, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+    at = x.astype(np.float32), y.astype(np.float32)
+    return np.asarray(cv2.remap(image, *at, cv2.INTER_LINEAR), np.float32)
 
 
 def _fit(slit: Slit, s: F32, upper: F32, lower: F32) -> Slit:

@@ -40,7 +40,7 @@ class EyeLayer:
     "Reach of the upper lid's shadow, pixels."
 
     def state(self, angles: F32, raised: float, out: F32) -> None:
-        """Fill the 14 numbers `engines.warp.eye_colour` reads.
+        """Fill the 14 numbers `engines.paint.eye_colour` reads.
 
         Args:
             angles: rotation in radians: to image right, downwards.
@@ -88,7 +88,7 @@ def build_eye(picture: U8, face: FaceModel, eye: int) -> EyeLayer:
 
     clear = _soft(inner, 0.05 * slit.half, 0.11 * slit.half) * _soft(rho, 1.08, 1.20)
     white = fill(bare, clear * _whiteness(bare, clear))
-    white = cv2.GaussianBlur(white, (0, 0), max(0.06 * slit.half, 0.6))
+    white = np.asarray(cv2.GaussianBlur(white, (0, 0), max(0.06 * slit.half, 0.6)), np.float32)
     # A ball, not paper: it turns away from the light towards the corners.
     white = white * (0.97 - 0.20 * np.minimum(np.abs(s), 1.2) ** 2.5)[..., None]
     colour, glint = _iris(bare, radius, rho, _soft(inner, 0.07 * slit.half, 0.13 * slit.half))
@@ -113,7 +113,7 @@ def fill(image: F32, weight: F32) -> F32:
     levels = [(image * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2:
         colour, w = levels[-1]
-        levels.append((cv2.pyrDown(colour), cv2.pyrDown(w)))
+        levels.append((np.asarray(cv2.pyrDown(colour)), np.asarray(cv2.pyrDown(w))))
     colour, w = levels[-1]
     result = colour / np.maximum(w, 1e-9)[..., None]
     for colour, w in reversed(levels[:-1]):
@@ -124,7 +124,7 @@ def fill(image: F32, weight: F32) -> F32:
 
 
 def shade(upper: F32, lower: F32) -> F32:
-    """`engines.warp.lid_shade` for arrays."""
+    """`engines.paint.lid_shade` for arrays."""
     above = 0.50 * np.exp(-np.maximum(upper, 0))
     below = 0.26 * np.exp(-np.maximum(lower, 0) * 1.2)
     return np.asarray((1 - above) * (1 - below), np.float32)

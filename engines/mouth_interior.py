@@ -48,7 +48,7 @@ class MouthLayer:
     "Unit vector from the upper to the lower lip."
 
     def state(self, drop: float, tongue: float, light: float, moved: float, out: F32) -> None:
-        """Fill the 13 numbers `engines.warp.mouth_colour` reads.
+        """Fill the 13 numbers `engines.paint.mouth_colour` reads.
 
         Args:
             drop: how far the lower teeth have moved down, pixels.
@@ -110,7 +110,7 @@ def build_mouth(picture: U8, slit: Slit, closed: bool, tooth: F32, lip: F32) -> 
 
 
 def shade(upper_mm: F32, lower_mm: F32) -> F32:
-    """`engines.warp.lip_shade` for arrays."""
+    """`engines.paint.lip_shade` for arrays."""
     above = 0.62 * np.exp(-np.maximum(upper_mm, 0) / 1.6)
     below = 0.35 * np.exp(-np.maximum(lower_mm, 0) / 1.0)
     return np.asarray((1 - above) * (1 - below), np.float32)
@@ -175,7 +175,7 @@ def _own_teeth(crop: F32, slit: Slit, s: F32, t: F32, mm: float) -> tuple[F32, F
     hidden = near * above + (1 - near) * fill(bare, sure + 1e-9)
     low = _smooth(du - dl, -0.8 * mm, 0.8 * mm)  # nearer to the lower lip than to the upper one
     ends = _smooth(dl, -1.3 * mm, -0.2 * mm) * near[..., 0]
-    cover = (1 - low + low * ends) * _smooth(1.06 - np.abs(s), 0.0, 0.10)
+    cover = (1 - low + low * ends) * _smooth(np.asarray(1.06 - np.abs(s), np.float32), 0.0, 0.10)
     cover = np.maximum(cover, seen[..., 0])
     own = bare * seen + hidden * (1 - seen)
     packed = np.dstack([own * cover[..., None], cover])

@@ -14,6 +14,7 @@ from core import (
     U8,
 )
 from engines import warp
+from engines.paint import paint
 from engines.rig import NODES, Rig
 from face import FIELD, JAW_DROP, amplitudes, gaze_angles, rotation
 
@@ -64,7 +65,7 @@ class Puppet:
         self._express(weights)
         self._look(c, m, weights)
         turns = self._turn(c)
-        warp.paint(
+        paint(
             rig.crop, rig.wide, self._undo_head, turns, rig.size / (rig.depth.shape[0] - 1),
             self._undo_upper, self._undo_lower, rig.step, rig.zones,
             rig.layers, rig.slits, self._eyes, self._mouth, self._inset, self._ramp, self._row, out,

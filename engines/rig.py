@@ -46,14 +46,14 @@ class Rig:
     "uint64 ``[2 size, 2 size]``: the crop at twice the size, channels at bits 0, 21 and 42."
     fields: Fields
     zones: npt.NDArray[np.uint8]
-    "uint8 ``[NODES, NODES]``: as `engines.warp.paint` reads it."
+    "uint8 ``[NODES, NODES]``: as `engines.paint.paint` reads it."
     eyes: tuple[EyeLayer, EyeLayer]
     mouth: MouthLayer
     layers: F32
     """float32 ``[3, 4, h, w, 4]``: the four textures of both eyes and the mouth, padded to one
     size: one array, as passing many to a kernel costs more than painting with them."""
     slits: F32
-    "float32 ``[3, 13]``: left eye, right eye, mouth, as `engines.warp` reads them."
+    "float32 ``[3, 13]``: left eye, right eye, mouth, as `engines.paint` reads them."
     depth: F32
     weight: F32
     closed: bool
@@ -81,7 +81,7 @@ def build_rig(portrait: Portrait, size: int = 512) -> Rig:
     crop = np.array(portrait.crop)
     if scale != 1:
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        crop = cv2.resize(crop, (size, size), interpolation=how)
+        crop = np.asarray(cv2.resize(crop, (size, size), interpolation=how), np.uint8)
     # Pixel centres are integers, so scaling goes about -0.5 (cv2.resize's convention).
     mesh = np.array(portrait.mesh)
     mesh[:, :2] = (mesh[:, :2] + 0.5) * scale - 0.5
@@ -150,12 +150,14 @@ def _tooth(crop: U8, face: FaceModel, eyes: tuple[EyeLayer, EyeLayer]) -> F32:
     level = max(float(white @ LUMA), 0.9 * float(skin @ LUMA))
     tint = white / max(float(white @ LUMA), 1.0)
     colour = level * 1.06 * (0.6 * np.array([1.03, 1.0, 0.92]) + 0.4 * tint)
-    return np.clip(colour, 60, 238).astype(np.float32)
+    return np.asarray(np.clip(colour, 60, 238), np.float32)
 
 
 def _lip(crop: U8, face: FaceModel) -> F32:
     points = [face.neutral[i, :2] for i in (15, 85, 315, 11)]
-    return np.median([_mean_at(crop, point, face.mm * 2) for point in points], axis=0).astype("f4")
+    return np.asarray(
+        np.median([_mean_at(crop, point, face.mm * 2) for point in points], axis=0), np.float32
+    )
 
 
 def _mean_at(crop: U8, point: F32, radius: float) -> F32:

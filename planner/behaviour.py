@@ -8,6 +8,7 @@ blink over all of it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Final
 

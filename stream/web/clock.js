@@ -9,6 +9,8 @@
 const PTS_PER_MS = 16;
 /** Between planning a window and presenting its end: two frames of lead and one of window. */
 const DEFAULT_LEAD_MS = 120;
+/** Encoding there and drawing here, which nothing measures. */
+const CODING_MS = 40;
 /** Samples considered: the fastest of the last few seconds, so that a moved clock is followed. */
 const WINDOW_MS = 4000;
 /** Larger errors are jumps of the server's clock; smaller ones are slewed away. */
@@ -17,7 +19,7 @@ const JUMP_MS = 400;
 export class MediaClock {
   #samples = [];
   #offset = null;
-  /** Network and jitter buffer, ms, from `getStats`. */
+  /** Network, jitter buffer and decoding, ms, from `getStats`. */
   delayMs = 40;
   /** The server's lead, ms. */
   leadMs = DEFAULT_LEAD_MS;
@@ -34,7 +36,7 @@ export class MediaClock {
   /** pts on the screen at `now`, or null before the first event. */
   at(now = performance.now()) {
     if (this.#offset === null) return null;
-    return (now + this.#offset - this.leadMs - this.delayMs) * PTS_PER_MS;
+    return (now + this.#offset - this.leadMs - this.delayMs - CODING_MS) * PTS_PER_MS;
   }
 
   reset() {

@@ -47,7 +47,7 @@ export class Readout {
     this.#before = { pc, now };
     if (!before) return;
     this.#summary = compare(before, now);
-    this.clock.delayMs = (this.#summary.bufferMs ?? 40) + (this.#summary.rttMs ?? 0) / 2;
+    this.clock.delayMs = this.#summary.delayMs ?? 40;
     this.#watch(now.bytes > before.bytes);
     this.#write(this.#summary);
   }
