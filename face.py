@@ -350,7 +350,7 @@ def gaze_angles(controls: F32) -> F32:
     side, up, down = np.radians(GAZE_DEGREES)
     right = side * (c[..., CHANNEL["gaze_left"]] - c[..., CHANNEL["gaze_right"]])
     below = down * c[..., CHANNEL["gaze_down"]] - up * c[..., CHANNEL["gaze_up"]]
-    return np.stack([right, below], -1).astype(np.float32)
+    return np.asarray(np.stack([right, below], -1), np.float32)
 
 
 def rotation(pose: F32) -> F32:
@@ -448,7 +448,7 @@ def _brow_fields(face: FaceModel, out: F32, xy: F32, eye: int, side: str) -> Non
     frown = np.maximum(ends[0], 0.7 * ends[1]) * free
     knit = np.array([-sign * 2.2, 0], np.float32) * mm
     out[FIELD["AU4"]] += frown[:, None] * (knit - up * 3.6 * mm)
-    cheek = slit.centre + slit.down * (19 * mm) + np.array([sign * 5 * mm, 0], np.float32)
+    cheek = np.asarray(slit.centre + slit.down * (19 * mm) + (sign * 5 * mm, 0), np.float32)
     below = 1 - _ease((t - slit.edge(s, False) - 0.05 * slit.half) / (0.5 * slit.half))
     puff = _bump(xy, cheek, 15 * mm, 11 * mm) * below
     out[FIELD["AU6"]] += (4.2 * mm * puff)[:, None] * up

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from core import F32
+from core import F32, U8
 from engines.eyeball import fill
 from face import CHIN, FOREHEAD, TEMPLES, FaceModel
 
@@ -13,16 +13,22 @@ NODES = 65
 "Grid nodes per side: one in eight pixels at 512."
 
 
-def build_head(face: FaceModel, size: int) -> tuple[F32, F32]:
+def build_head(face: FaceModel, crop: U8) -> tuple[F32, F32]:
     """Depth (pixels away from the camera) and share of the head's turn at the grid's nodes.
 
     The face has the depth of its mesh; around it hair and neck fall back to the depth of the
     temples. Hair above and beside the face turns with it, neck and shoulders ever less, and the
-    border of the picture not at all, so that the background never shows a seam.
+    border of the picture not at all, so that the background never shows a seam. Only where hair
+    leaves the picture at the top it goes on moving (the painter mirrors what lies above).
+
+    Args:
+        face: in pixels of ``crop``.
+        crop: uint8 ``[S, S, 3]``.
 
     Returns:
         Two float32 ``[NODES, NODES]``.
     """
+    size = crop.shape[0]
     step = size / (NODES - 1)
     grid = np.arange(NODES, dtype=np.float32) * step
     x, y = np.meshgrid(grid, grid)
@@ -51,10 +57,30 @@ def build_head(face: FaceModel, size: int) -> tuple[F32, F32]:
 
     weight = 1 - _smooth(rho, 1.35, 2.6)
     weight = weight * (1 - _smooth(-v, 0.85, 2.1))  # the neck bends, the shoulders stay
-    edge = np.minimum(np.minimum(x, size - x), np.minimum(y, size - y)) / size
-    # The picture may cut the shoulders below: that border may be nearer to the face.
+    edge = np.minimum(np.minimum(x, size - x), size - y) / size
     weight = weight * _smooth(edge, 0.0, 0.14)
+    free = _hair_cut(crop, x, y, u, v)
+    weight = weight * (free + (1 - free) * _smooth(y / size, 0.0, 0.14))
     return np.ascontiguousarray(depth, np.float32), np.ascontiguousarray(weight, np.float32)
+
+
+def _hair_cut(crop: U8, x: F32, y: F32, u: F32, v: F32) -> float:
+    """1 where the top of the picture above the head looks like hair, 0 where like background."""
+    size = crop.shape[0]
+    rgb = cv2.remap(crop, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    rgb = cv2.GaussianBlur(rgb, (0, 0), 1.0).astype(np.float32)
+    top = y < 0.02 * size
+    parts = (
+        top & (np.abs(u) < 0.6),
+        (v > 1.15) & (v < 1.4) & (np.abs(u) < 0.6) & ~top,
+        (np.abs(u) > 1.7) & (y < 0.25 * size),
+    )
+    if not all(part.any() for part in parts):
+        return 1.0
+    above, hair, behind = (np.median(rgb[part], axis=0) for part in parts)
+    to_hair = float(np.linalg.norm(above - hair))
+    to_background = float(np.linalg.norm(above - behind))
+    return float(_smooth(np.float32(to_background / (to_background + to_hair + 1)), 0.5, 0.7))
 
 
 def _smooth(x: F32, low: float, high: float) -> F32:

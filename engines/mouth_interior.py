@@ -198,7 +198,7 @@ def _whiteness(crop: F32, luma: F32, sure: F32) -> F32:
 
 def _tongue(x: F32, y: F32, lip: F32) -> F32:
     """A soft mound behind the lower teeth."""
-    r = np.sqrt((x / 20.0) ** 2 + ((y - 5.0) / 10.0) ** 2)
+    r: F32 = np.hypot(x / 20.0, (y - 5.0) / 10.0).astype(np.float32)
     cover = _smooth(1 - r, 0.0, 0.35)
     groove = 1 - 0.20 * np.exp(-((x / 2.0) ** 2)) * _smooth(y, -1.0, 6.0)
     light = (0.30 + 0.50 * _smooth(1.0 - r, 0.0, 0.8)) * groove

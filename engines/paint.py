@@ -62,7 +62,7 @@ def _picture(wide: Any, x: Any, y: Any) -> Any:
     """
     h, w = wide.shape
     x = min(max(x + x, np.float32(0)), np.float32(w - 1.01))
-    y = min(max(y + y, np.float32(0)), np.float32(h - 1.01))
+    y = min(abs(y + y), np.float32(h - 1.01))  # above the picture: its mirror image
     ix, iy = np.int64(x), np.int64(y)
     a = np.int64((x - np.float32(ix)) * np.float32(64) + np.float32(0.5))
     b = np.int64((y - np.float32(iy)) * np.float32(64) + np.float32(0.5))

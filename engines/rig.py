@@ -95,7 +95,7 @@ def build_rig(portrait: Portrait, size: int = 512) -> Rig:
     eyes = (build_eye(crop, face, 0), build_eye(crop, face, 1))
     mouth = build_mouth(crop, face.mouth, closed, _tooth(crop, face, eyes), _lip(crop, face))
     fields, zones = _fields(face, size, 1 - 0.75 * glasses_share(crop, face))
-    depth, weight = build_head(face, size)
+    depth, weight = build_head(face, crop)
     slits = np.stack([_pack(slit) for slit in (*face.eyes, face.mouth)])
     return Rig(
         size,

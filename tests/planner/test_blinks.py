@@ -99,7 +99,8 @@ def test_blinks_are_announced_before_they_come() -> None:
                 told[action.peak] = k
     at = peaks(np.array(track)[:, 8])
     assert len(at) >= 10
-    ahead = [peak - told[peak] for peak in at if peak in told]
+    # The weaker lid may be a frame late.
+    ahead = [peak - told[p] for peak in at for p in (peak - 1, peak) if p in told]
     assert len(ahead) == len(at)
     assert np.median(ahead) >= FPS
 

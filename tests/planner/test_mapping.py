@@ -10,7 +10,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from core import KEYPOINT_SLICES, KEYPOINTS, ControlTrack, F32, Portrait
+from core import (
+    BROW_LEFT,
+    BROW_RIGHT,
+    F32,
+    KEYPOINT_SLICES,
+    KEYPOINTS,
+    LID_LEFT,
+    LID_RIGHT,
+    ControlTrack,
+    Portrait,
+)
 from face import FaceModel
 from planner.mapping import align, to_keypoints
 from planner.tps import ThinPlateSpline
@@ -29,10 +39,12 @@ def face(request: pytest.FixtureRequest, portrait: Portrait) -> Iterator[FaceMod
 
 
 def symmetric(mesh: F32) -> F32:
-    """The mean of a mesh and its mirror image, points paired by nearness."""
+    """The mean of a mesh and its mirror image: eyes and brows paired by name, the rest by nearness."""
     middle = float(mesh[:, 0].mean())
     mirrored = mesh * np.array([-1, 1, 1], np.float32) + np.array([2 * middle, 0, 0], np.float32)
     partner = np.array([((mirrored[:468] - p) ** 2).sum(1).argmin() for p in mesh[:468]])
+    for left, right in zip((*LID_LEFT, *BROW_LEFT), (*LID_RIGHT, *BROW_RIGHT), strict=True):
+        partner[[left, right]] = right, left
     out = mesh.copy()
     out[:468] = 0.5 * (mesh[:468] + mirrored[partner])
     for left, right in zip((473, 474, 475, 476, 477), (468, 471, 470, 469, 472), strict=True):
