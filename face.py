@@ -322,7 +322,7 @@ def _mouth_amplitudes(out: F32, m: dict[str, F32], slit: Slit) -> None:
     jaw = m["jaw"] * (1 - 0.15 * m["pucker"])
     down = 0.22 * m["lower_lip"] * (1 - 0.4 * m["jaw"])
     up = 0.17 * m["upper_lip"] * (1 - 0.35 * m["smile"])
-    part = 0.05 * m["pucker"] * (1 - m["press"])  # rounded lips never quite touch
+    part = 0.035 * m["pucker"] * (1 - m["press"])  # rounded lips never quite touch
     opening = JAW_DROP * jaw + down + up + part
     press, tuck = m["press"], m["tuck"]
     # Overlap past contact: the red of the lips rolls in.
@@ -397,8 +397,8 @@ def _pivot(mesh: F32) -> F32:
 
 def _ease(x: F32) -> F32:
     """1 for x <= 0, 0 for x >= 1, a smooth fall between."""
-    x = np.clip(x, np.float32(0), np.float32(1))
-    fall: F32 = 1 - x * x * (3 - 2 * x)
+    inside = np.minimum(np.maximum(x, 0), 1)
+    fall: F32 = 1 - inside * inside * (3 - 2 * inside)
     return fall
 
 
@@ -410,11 +410,12 @@ def _lid_fields(face: FaceModel, out: F32, xy: F32, upper: Bools, eye: int, side
     at, height = slit.frame(brow)
     order = np.argsort(at)
     skin = slit.edge(s, True) - np.interp(s, at[order], height[order])
-    room = np.maximum(0.70 * skin, 0.30 * slit.half).astype(np.float32)
+    # The lash line moves as one; the skin above unrolls, up to just under the brow.
+    rigid = 0.13 * slit.half
+    # Deep-set eyes have little skin to unroll: better to draw the brow a little than to smear.
+    room = np.maximum(np.maximum(0.70 * skin - rigid, 0.28 * slit.half), 0.65 * gap)
     above = slit.edge(s, True) - t
     below = t - slit.edge(s, False)
-    # The lash line moves as one; the skin above unrolls, up to just under the brow.
-    rigid = 0.06 * slit.half
     # On the far side of the slit nobody looks; there the field only has to end without folding.
     far = 1.3 * slit.half
     travel = np.where(upper, gap * _ease((above - rigid) / room) * _ease(below / far), 0)

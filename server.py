@@ -92,8 +92,9 @@ async def serve(settings: Settings) -> None:
     """Build the parts, serve until stopped, and close everything on the way out."""
     listener = listen(settings.host, settings.port)
     store = PortraitStore(settings.data / "portraits", limit=settings.max_portraits)
-    voice = await asyncio.to_thread(open_configured_voice, settings.voice)
-    async with Sessions(store, voice, settings.runtime) as sessions:
+    opening = asyncio.create_task(asyncio.to_thread(open_configured_voice, settings.voice))
+    async with Sessions(store, None, settings.runtime) as sessions:
+        voice = sessions.voice = await opening  # the portrait warms up meanwhile
         app = create_app(sessions, settings.stream)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, ws="websockets-sansio", ws_max_size=1 << 20,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from core import F32, IRIS_LEFT, IRIS_RIGHT, U8
+from core import BROW_LEFT, BROW_RIGHT, F32, IRIS_LEFT, IRIS_RIGHT, U8
 from face import IRIS_MM, LIMBUS_DEPTH_MM, FaceModel, Slit
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -38,14 +38,19 @@ class EyeLayer:
     "Pixels per millimetre at this eye."
     shadow: float
     "Reach of the upper lid's shadow, pixels."
+    lid: F32
+    "float32 ``[3]``: colour of the skin an eyelid unfolds."
+    folded: float
+    """Share of that colour on a shut lid: deep-set eyes show hardly any lid to stretch, only the
+    shadow of the fold."""
 
-    def state(self, angles: F32, raised: float, out: F32) -> None:
-        """Fill the 14 numbers `engines.paint.eye_colour` reads.
+    def state(self, angles: F32, travel: float, out: F32) -> None:
+        """Fill the 20 numbers `engines.paint.eye_colour` reads.
 
         Args:
             angles: rotation in radians: to image right, downwards.
-            raised: how far the upper lid is above its place in the portrait, share of the gap.
-            out: float32 ``[14]``, written.
+            travel: how far the upper lid is below its place in the portrait, share of the gap.
+            out: float32 ``[20]``, written, but for 14 (the overlap of the lids).
         """
         depth = LIMBUS_DEPTH_MM * self.mm
         h, v = float(angles[0]), float(angles[1])
@@ -59,7 +64,10 @@ class EyeLayer:
         out[10] = self.shadow
         out[11:13] = GLINT_FOLLOW * np.asarray(shift)
         moved = float(np.hypot(*shift)) / (2.0 * self.mm)
-        out[13] = np.exp(-(moved**2)) * np.exp(-((max(raised, 0.0) / 0.1) ** 2))
+        out[13] = np.exp(-(moved**2)) * np.exp(-((max(-travel, 0.0) / 0.1) ** 2))
+        out[15] = self.folded * min(max((travel - 0.2) / 0.6, 0.0), 1.0)
+        out[16:19] = self.lid
+        out[19] = travel
 
 
 def build_eye(picture: U8, face: FaceModel, eye: int) -> EyeLayer:
@@ -101,7 +109,7 @@ def build_eye(picture: U8, face: FaceModel, eye: int) -> EyeLayer:
 
     return EyeLayer(
         pack(white, one), pack(colour * disc, disc), pack(glint, pad), pack(rest, pad),
-        (int(origin[0]), int(origin[1])), centre, mm, shadow,
+        (int(origin[0]), int(origin[1])), centre, mm, shadow, *_lid(picture, face, eye),
     )  # fmt: skip
 
 
@@ -142,6 +150,23 @@ def _cut(picture: U8, slit: Slit, radius: float) -> tuple[F32, F32]:
 def _soft(x: F32, low: float, high: float) -> F32:
     x = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def _lid(picture: U8, face: FaceModel, eye: int) -> tuple[F32, float]:
+    """`EyeLayer.lid` and `EyeLayer.folded`: skin from below the eye; gap over room for the lid."""
+    slit = face.eyes[eye]
+    s, down = np.meshgrid(np.linspace(-0.5, 0.5, 9), np.linspace(0.40, 0.65, 5) * slit.half)
+    t = slit.edge(s.astype(np.float32), False) + down
+    x = slit.centre[0] + slit.axis[0] * s * slit.half + slit.down[0] * t
+    y = slit.centre[1] + slit.axis[1] * s * slit.half + slit.down[1] * t
+    at = x.astype(np.float32), y.astype(np.float32)
+    skin = cv2.remap(picture, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    colour = np.asarray(np.median(skin.reshape(-1, 3), axis=0) * 0.90, np.float32)
+    brow = face.neutral[list((BROW_LEFT, BROW_RIGHT)[eye][1:4]), :2].mean(0)
+    at_brow, height = slit.frame(brow)
+    room = max(float(slit.edge(at_brow, True) - height), 0.1 * slit.half)
+    ratio = float(slit.gap(np.zeros(1, np.float32))[0]) / room
+    return colour, 0.6 * float(_soft(np.array(ratio, np.float32), 0.78, 1.25))
 
 
 def _limbus(picture: U8, slit: Slit, centre: F32, radius: float) -> float:

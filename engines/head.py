@@ -72,15 +72,16 @@ def _hair_cut(crop: U8, x: F32, y: F32, u: F32, v: F32) -> float:
     top = y < 0.02 * size
     parts = (
         top & (np.abs(u) < 0.6),
-        (v > 1.15) & (v < 1.4) & (np.abs(u) < 0.6) & ~top,
-        (np.abs(u) > 1.7) & (y < 0.25 * size),
+        (v > 1.45) & (v < 1.8) & (np.abs(u) < 0.6) & ~top,
+        (np.abs(x / size - 0.5) > 0.44) & (y < 0.12 * size),
     )
     if not all(part.any() for part in parts):
         return 1.0
     above, hair, behind = (np.median(rgb[part], axis=0) for part in parts)
     to_hair = float(np.linalg.norm(above - hair))
     to_background = float(np.linalg.norm(above - behind))
-    return float(_smooth(np.float32(to_background / (to_background + to_hair + 1)), 0.5, 0.7))
+    likeness = np.array(to_background / (to_background + to_hair + 1), np.float32)
+    return float(_smooth(likeness, 0.5, 0.7))
 
 
 def _smooth(x: F32, low: float, high: float) -> F32:

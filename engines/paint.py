@@ -153,7 +153,7 @@ def lid_shade(upper: Any, lower: Any) -> Any:
 # Layout of the per-eye state, float32: see `engines.eyeball.EyeLayer.state`.
 # 0, 1 origin of the patches; 2, 3 iris centre; 4, 5 shift; 6..9 inverse 2x2 of the turned disc;
 # 10 reach of the lid's shadow; 11, 12 shift of the glint; 13 share of the rest;
-# 14 overlap of the lids.
+# 14 overlap of the lids; 15 share and 16..18 colour of unfolded lid; 19 travel of the upper lid.
 
 
 @kernel(_tuple(_f, 3)(_5d, nb.int64, _2d, _f, _f, _f, _f))
@@ -274,7 +274,7 @@ def slit_colour(
         layers, slits, eyes, mouth, inset, ramp: as for `paint`.
     """
     half, one = np.float32(0.5), np.float32(1)
-    above, _ = _edges(slits, slit, ax, ay)
+    above, beyond = _edges(slits, slit, ax, ay)
     _, below = _edges(slits, slit, bx, by)
     # The wet edge of a lid belongs to it: the hole starts further in.
     edge = np.float32(0) if slit == 2 else inset
@@ -282,7 +282,7 @@ def slit_colour(
     r, g, b = np.float32(0), np.float32(0), np.float32(0)
     if hole < 0.999:
         lap = np.float32(0) if slit == 2 else eyes[slit, 14]
-        share = _ramp(half + half * (above - below + lap + lap) / ramp)
+        share = _ramp(half + half * (above - below + lap) / ramp)
         if share > 0.999:
             r, g, b = _channels(_picture(wide, ax, ay))
         elif share < 0.001:
@@ -291,6 +291,15 @@ def slit_colour(
             r, g, b = _channels(_picture(wide, ax, ay))
             lr, lg, lb = _channels(_picture(wide, bx, by))
             r, g, b = lr + share * (r - lr), lg + share * (g - lg), lb + share * (b - lb)
+        if slit != 2 and share > 0 and eyes[slit, 15] > 0:
+            # Between lash line and brow, where the lid is stretched, show skin, not a smear.
+            travel = max(-(above + beyond) * eyes[slit, 19], one)
+            part = ((ax - x) * (ax - x) + (ay - y) * (ay - y)) / (travel * travel)
+            mix = _ramp((np.float32(0.96) - part) * np.float32(2)) * _ramp(part * np.float32(2.5))
+            mix *= share * eyes[slit, 15] * _ramp(travel / (ramp * np.float32(4)))
+            r += mix * (eyes[slit, 16] - r)
+            g += mix * (eyes[slit, 17] - g)
+            b += mix * (eyes[slit, 18] - b)
     if hole > 0.001:
         if slit == 2:
             # The inner edge of parted lips turns away from the light.
@@ -338,7 +347,7 @@ def paint(
         zones: ``[gh, gw]``: 0 still, 1 skin of the upper side, 2 left eye, 3 right eye, 4 mouth,
             5 skin of the lower side.
         layers: ``[3, 4, h, w, 4]`` textures of the slits.
-        slits: ``[3, 13]`` left eye, right eye, mouth.  eyes: ``[2, 15]`` states.
+        slits: ``[3, 13]`` left eye, right eye, mouth.  eyes: ``[2, 20]`` states.
         mouth: ``[13]`` state.
         inset: depth at which the soft edge of the lids begins; ramp: width of all soft edges.
         row: ``[hw, 2]`` scratch.

@@ -36,7 +36,7 @@ class Puppet:
         self._upper, self._lower = np.zeros(face, np.float32), np.zeros(face, np.float32)
         self._undo_upper, self._undo_lower = np.zeros(face, "f4"), np.zeros(face, "f4")
         self._head, self._undo_head = np.zeros(head, "f4"), np.zeros(head, "f4")
-        self._eyes = np.zeros((2, 15), np.float32)
+        self._eyes = np.zeros((2, 20), np.float32)
         self._mouth = np.zeros(13, np.float32)
         self._row = np.zeros(head[1:], np.float32)
         self._inset = 0.4 * rig.face.mm
@@ -101,11 +101,11 @@ class Puppet:
     def _look(self, c: F32, m: F32, weights: F32) -> None:
         angles = gaze_angles(c)
         for i, eye in enumerate(self.rig.eyes):
-            raised = -float(weights[FIELD["lid_upper_" + "LR"[i]]])
-            eye.state(angles, raised, self._eyes[i])
+            travel = float(weights[FIELD["lid_upper_" + "LR"[i]]])
+            eye.state(angles, travel, self._eyes[i])
         half = self.rig.face.mouth.half
         drop = float(weights[FIELD["jaw"]]) * JAW_DROP * half
-        light = 1 - 0.3 * float(m[MOUTH["pucker"]]) * (1 - 0.5 * float(m[MOUTH["jaw"]]))
+        light = 1 - 0.45 * float(m[MOUTH["pucker"]]) * (1 - 0.5 * float(m[MOUTH["jaw"]]))
         moved = float(np.abs(m).sum())
         self.rig.mouth.state(drop, float(m[MOUTH["tongue"]]), light, moved, self._mouth)
 

@@ -149,7 +149,7 @@ def _tooth(crop: U8, face: FaceModel, eyes: tuple[EyeLayer, EyeLayer]) -> F32:
     skin = np.stack([_mean_at(crop, point, face.mm * 3) for point in cheeks]).max(0)
     level = max(float(white @ LUMA), 0.9 * float(skin @ LUMA))
     tint = white / max(float(white @ LUMA), 1.0)
-    colour = level * 1.06 * (0.6 * np.array([1.03, 1.0, 0.92]) + 0.4 * tint)
+    colour = level * 1.06 * (0.6 * np.array([1.05, 1.0, 0.90]) + 0.4 * tint)
     return np.asarray(np.clip(colour, 60, 238), np.float32)
 
 

@@ -10,7 +10,7 @@ class Action:
     """One planned movement. Frames count from the beginning of the session, at 25 a second."""
 
     kind: str
-    "blink, glance, saccade, nod, shake, accent, posture, stage or instruction."
+    "blink, glance, saccade, nod, shake, accent, stage or instruction."
     start: int
     "First frame that shows it."
     peak: int

@@ -18,7 +18,7 @@ from core import CHANNEL, FPS, GAZE_DEGREES, ControlTrack, InvalidInput, MouthTr
 from planner import physiology as ph
 from planner.action import Action
 from planner.blinks import Blinks, as_action
-from planner.categories import category
+from planner.categories import AT_EASE_IN, category
 from planner.cues import Cue, CueSheet, announce
 from planner.gaze import Gaze
 from planner.grammar import parse
@@ -93,6 +93,8 @@ class Behaviour:
         new = category(label)
         if label != self._label:
             self._label = label
+            if label == "idle":
+                new = AT_EASE_IN.get(self._state, new)
             self._staging.set_category(new, self._now)
 
     def set_instruction(self, text: str) -> list[str]:
@@ -130,6 +132,8 @@ class Behaviour:
         if before == state:
             return
         t = self._now
+        if self._label == "idle" and {before, state} & set(AT_EASE_IN):
+            self._staging.set_category(AT_EASE_IN.get(state, category("idle")), t)
         self._adjust(t)
         self._turn(before, t)
 
@@ -202,8 +206,7 @@ class Behaviour:
         self._gaze.blinks.clear()
 
     def _close_lids(self, t: float, values: F64) -> None:
-        left, right, told = self._blinks.step(t)
-        self._actions.extend(told)
+        left, right = self._blinks.step(t)
         for channel, closure in zip(LIDS, (left, right), strict=True):
             values[channel] = 1 - (1 - min(max(values[channel], 0.0), 1.0)) * (1 - closure)
         # A raised and a closing lid exclude each other: the levator lets go first.
@@ -285,6 +288,8 @@ class Behaviour:
             self._release_gaze(t)
 
     def _gesture(self, cue: Cue, t: float) -> None:
+        if cue.gesture in ("blink", "wink"):
+            self._blinks.hold_off(t + 0.8 * cue.times, t)
         if cue.gesture == "blink":
             for i in range(cue.times):
                 at = t + 0.42 * cue.slowness * i
@@ -309,5 +314,5 @@ class Behaviour:
             self._gaze.release(t)
 
     def _collect(self) -> None:
-        for layer in (self._staging, self._gaze, self._idle):
+        for layer in (self._staging, self._gaze, self._idle, self._blinks):
             self._actions.extend(layer.news())

@@ -53,6 +53,23 @@ SPEAKING: Final = Category(
     },
 )  # fmt: skip
 
+THINKING: Final = Category(
+    "Thinking",
+    "What an avatar at ease shows while an answer is on its way.",
+    "ponder",
+    {
+        "ponder": Stage(
+            (2.0, 4.0), (0.5, 0.8), {"AU1": (0.0, 0.12), "AU4": (0.1, 0.25), "AU7": (0.05, 0.15),
+            "pitch": (-3, 0), "roll?": (1, 3), "press": (0.05, 0.2)},
+            (("ponder", 1.0), ("weigh", 1.0)), "thinks about it",
+        ),
+        "weigh": Stage(
+            (1.5, 3.0), (0.5, 0.8), {"AU1": (0.1, 0.2), "AU2": (0.15, 0.3), "pitch": (-2, 1)},
+            (("ponder", 1.0),), "weighs it, brows up",
+        ),
+    },
+)  # fmt: skip
+
 # AU 6 + 12 (25/26), head back, rhythmic at 4-5 Hz, eyes narrowed (Ruch & Ekman 2001, The
 # expressive pattern of laughter; notes every 0.21 s: Provine & Yong 1991, Ethology 89).
 LAUGHTER: Final = Category(
@@ -128,7 +145,8 @@ LOW_AROUSAL_NEGATIVE: Final = Category(
         "sag": Stage(
             (4.0, 8.0), (1.2, 2.0), {"AU1": (0.1, 0.22), "AU4": (0.15, 0.28),
             "AU45": (0.22, 0.32), "pitch": (3, 6), "roll?": (1, 4), "press": (0.05, 0.15)},
-            (("glance", 1.0), ("sigh", 1.0)), "sags, eyes half lidded", gaze=_DULL, blinks=0.8,
+            (("glance", 1.0), ("sigh", 1.0)), "sags, eyes half lidded", gaze=_DULL, blink=True,
+            blinks=0.8,
             slowness=1.6, drift=0.45,
         ),
         "glance": Stage(
@@ -220,7 +238,8 @@ DROWSINESS: Final = Category(
         "heavy": Stage(
             (3.0, 5.5), (1.2, 2.0), {"AU45": (0.34, 0.46), "AU1": (0.05, 0.15), "pitch": (1, 4),
             "roll?": (1, 3)},
-            (("slow_blink", 2.0), ("sink", 1.0)), "lids grow heavy", gaze=_SLEEPY, blinks=0.9,
+            (("slow_blink", 2.0), ("sink", 1.0)), "lids grow heavy", gaze=_SLEEPY, blink=True,
+            blinks=0.9,
             slowness=1.9, drift=0.7,
         ),
         "slow_blink": Stage(

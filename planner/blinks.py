@@ -73,6 +73,7 @@ class Blinks:
         self._next: Blink | None = None
         self._told = False
         self._last = -math.inf
+        self._news: list[Action] = []
         self._seed_first()
 
     def set_manner(self, per_minute: float, slowness: float, t: float) -> None:
@@ -103,15 +104,27 @@ class Blinks:
             return None
         return self.ask(t, why, slowness=self._slowness)
 
-    def step(self, t: float) -> tuple[float, float, list[Action]]:
-        """Closure of left and right at ``t``, and what was newly decided."""
-        told: list[Action] = []
+    def hold_off(self, until: float, t: float) -> None:
+        """No blink of its own before ``until``: something else is shown with the lids."""
+        if self._next is None or self._next.start < until:
+            if self._next is not None and self._told:
+                self._news.append(as_action(self._next, withdrawn=True))
+            self._next, self._told = None, False
+            self._last = max(self._last, until - ph.BLINK_GAP_SECONDS)
+
+    def news(self) -> list[Action]:
+        """What was decided (or withdrawn) since the last call."""
+        told, self._news = self._news, []
+        return told
+
+    def step(self, t: float) -> tuple[float, float]:
+        """Closure of the left and the right eye at ``t``."""
         if self._next is None:
             self._next = self._draw(t)
             self._told = False
         if not self._told and self._next.start - t <= ANNOUNCE_SECONDS:
             self._told = True
-            told.append(as_action(self._next))
+            self._news.append(as_action(self._next))
         if t >= self._next.start - 1 / FPS:
             self._now.append(self._next)
             self._last = max(self._last, self._next.peak)
@@ -123,7 +136,7 @@ class Blinks:
                 left = 1 - (1 - left) * (1 - one)
                 right = 1 - (1 - right) * (1 - other)
             self._now = [b for b in self._now if b.end > t]
-        return left, right, told
+        return left, right
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -142,7 +155,7 @@ class Blinks:
                 self._slowness,
                 1.0,
             )
-        mean = 60 / self._rate
+        mean = 60 / self._rate * (1 + ph.EXTRA_BLINKS_SHARE)
         spread = ph.BLINK_INTERVAL_SPREAD
         gap = float(rng.lognormal(math.log(mean) - spread * spread / 2, spread))
         gap = min(max(gap, ph.BLINK_GAP_SECONDS), max(ph.BLINK_INTERVAL_LONGEST, 1.5 * mean))
@@ -175,11 +188,13 @@ class Blinks:
         return blink
 
 
-def as_action(blink: Blink) -> Action:
+def as_action(blink: Blink, *, withdrawn: bool = False) -> Action:
     """What to tell about ``blink``."""
     start = math.ceil(blink.start * FPS)
     peak = round(blink.peak * FPS)
     end = max(peak + 1, math.ceil(blink.end * FPS))
+    if withdrawn:
+        return Action("blink", start, peak, end, 0.0, "withdrawn")
     return Action("blink", start, peak, end, round(blink.closure, 3), blink.why)
 
 

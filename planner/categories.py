@@ -15,6 +15,7 @@ from planner.beyond import (
     LOW_AROUSAL_NEGATIVE,
     SOCIAL_ENGAGEMENT,
     SPEAKING,
+    THINKING,
 )
 from planner.emotions import ANGER, CONTEMPT, DISGUST, FEAR, SADNESS, SURPRISE
 from planner.stages import Category
@@ -36,6 +37,10 @@ LABELS: Final[Mapping[str, Category]] = {
     "drowsiness": DROWSINESS,
 }
 "The twelve categories of the EMH benchmark (CogPortrait section 3.2), and two neutral ones."
+
+
+AT_EASE_IN: Final[Mapping[str, Category]] = {"thinking": THINKING, "speaking": SPEAKING}
+"What the label ``idle`` becomes in some states of the conversation."
 
 
 def category(label: str) -> Category:

@@ -59,7 +59,7 @@ def announce(cue: Cue, start: float, *, withdrawn: bool = False) -> Action:
         amount = round(math.hypot(*cue.gaze), 1)
     else:
         amount = round(max((abs(v) for v in cue.controls.values()), default=cue.size), 2) or 0.01
-    first = math.floor((start + cue.at) * FPS) + 1
+    first = max(math.floor(start * FPS) + 1, math.ceil((start + cue.at) * FPS))
     peak = first + math.ceil(cue.rise * FPS)
     end = max(peak, first + round((LASTS_SECONDS if cue.hold is None else cue.hold) * FPS))
     return Action("instruction", first, peak, end, amount, "withdrawn" if withdrawn else cue.words)

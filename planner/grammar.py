@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 
 from core import InvalidInput
+from planner import physiology as ph
 from planner.clause import Clause, Move
 from planner.cues import Cue
 from planner.moves import moves_for
@@ -276,4 +277,20 @@ def _gaze_of_head(cues: list[Cue]) -> list[Cue]:
                 x, y = before[-1].gaze or VIEWER if before else VIEWER
                 cue = replace(cue, gaze=(x, min(max(y + along[1], -30.0), 30.0)))
         out.append(cue)
-    return sorted(out, key=lambda cue: cue.at)
+    return _head_of_gaze(sorted(out, key=lambda cue: cue.at))
+
+
+def _head_of_gaze(cues: list[Cue]) -> list[Cue]:
+    """A head that was turned comes back when the eyes are sent too far from where it points."""
+    out: list[Cue] = []
+    for cue in cues:
+        turned = [c.controls for c in out if c.implied and c.ending is None and c.at < cue.at]
+        if cue.gaze is not None and not cue.implied and turned:
+            far = [
+                axis
+                for axis, look in zip(("yaw", "pitch"), cue.gaze, strict=True)
+                if abs(look - turned[-1].get(axis, 0.0)) > ph.EYE_ONLY_DEGREES
+            ]
+            cue = replace(cue, free=(*cue.free, *far))
+        out.append(cue)
+    return out

@@ -16,7 +16,7 @@ TILT_DEGREES: Final = 9.0
 
 
 def raise_brows(clause: Clause, rng: np.random.Generator) -> list[Move]:
-    size = min(0.8 * clause.factor, 1.0)
+    size = min(0.95 * clause.factor, 1.0)
     inner, outer = (1.0, 0.25) if clause.part == "inner_brows" else (0.75, 1.0)
     if clause.part == "outer_brows":
         inner = 0.2

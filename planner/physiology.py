@@ -48,6 +48,8 @@ DOUBLE_BLINK_SHARE: Final = 0.05
 "Share of blinks followed at once by a second (free)."
 DOUBLE_BLINK_SECONDS: Final = (0.36, 0.5)
 "From peak to peak (free; just over one blink)."
+EXTRA_BLINKS_SHARE: Final = 0.10
+"Doubles and blinks with gaze shifts come on top; spontaneous ones leave room for them (free)."
 SMALLEST_GAZE_BLINK: Final = 12.0
 """Degrees; smaller gaze shifts do not bring a blink along (Evinger et al. 1994, Exp Brain Res
 100(2))."""
@@ -151,5 +153,3 @@ HEAD_SPEED_LIMIT: Final = 150.0
 AU_RISE_SECONDS: Final = 0.16
 """No facial action other than a lid closes or opens faster. Spontaneous smiles and brow raises rise
 in 0.2-0.7 s, startles in under 0.2 (Schmidt, Cohn & Tian 2003, Biol Psychol 65(1))."""
-BREATH_CHANNEL_NOISE: Final = 0.10
-"Slow variation of a held expression, as a share of it: no muscle holds still (free)."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from planner.stages import Category, Look, Range, Stage
 
 AHEAD_SECONDS: Final = 2.0
 "How far ahead a stage is announced."
+ASKED_SECONDS: Final = 0.7
+"Longest way into a category somebody asks for: it must show within a window or two."
 SIDE_SPREAD: Final = 0.07
 "Left-right difference of an expression, as a share (free; posed faces differ by a few percent)."
 
@@ -60,7 +62,8 @@ class Staging:
         if self._told:
             self._news.append(_action(self._next, 0.0, "withdrawn"))
         self._category = category
-        self._next = self._draw(category.first, t)
+        first = self._draw(category.first, t)
+        self._next = replace(first, rise=min(first.rise, ASKED_SECONDS))
         self._told = False
 
     def step(self, t: float) -> Scene | None:
@@ -89,7 +92,7 @@ class Staging:
     def _draw(self, name: str, start: float) -> Scene:
         stage = self._category.stages[name]
         rng = self._rng
-        self._side = -self._side if rng.random() < 0.6 else self._side
+        self._side = -self._side if rng.random() < 0.45 else self._side
         targets = np.zeros(WIDTH)
         for key, span in stage.controls.items():
             self._put(targets, key, self._value(key, span))

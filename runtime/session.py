@@ -12,9 +12,6 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 import numpy as np
-from planner.behaviour import Behaviour
-from planner.manners import State as Manner
-from planner.mapping import to_keypoints
 
 from core import (
     F32,
@@ -32,6 +29,9 @@ from core import (
 from engines.mouth import MouthDriver
 from engines.voice import Voice
 from face import FaceModel
+from planner.behaviour import Behaviour
+from planner.manners import State as Manner
+from planner.mapping import to_keypoints
 from runtime.events import Event, EventFeed, EventHub
 from runtime.media import MediaFeed, MediaHub
 from runtime.renderer import Renderer

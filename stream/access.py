@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from typing import Final
 from weakref import WeakKeyDictionary
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from runtime.session import Session
+from stream import problems
+
+SUBPROTOCOL: Final = "saccade.v1"
+TOKEN_PREFIX: Final = "token."
+"Browsers can not set headers on a socket: the token may come as a second subprotocol."
 
 
 class Tokens:
@@ -35,17 +43,54 @@ def bearer(header: str | None) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+def socket_token(socket: WebSocket) -> tuple[str, str | None]:
+    """The token of a WebSocket handshake, and the subprotocol to answer with.
+
+    It is looked for in ``?token=``, in ``Authorization``, and among the subprotocols
+    (``saccade.v1, token.SECRET``), which unlike a URL are not written to access logs.
+    """
+    offered: list[str] = socket.scope.get("subprotocols", [])
+    secret = next((p for p in offered if p.startswith(TOKEN_PREFIX)), "")
+    token = (
+        socket.query_params.get("token")
+        or bearer(socket.headers.get("authorization"))
+        or secret.removeprefix(TOKEN_PREFIX)
+    )
+    return token, SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+def acceptable(accept: str | None, kind: str) -> bool:
+    """Whether an ``Accept`` header allows a media type (RFC 9110 section 12.5.1)."""
+    if not (accept or "").strip():
+        return True
+    wide = f"{kind.partition('/')[0]}/*"
+    for part in (accept or "").lower().split(","):
+        name, *parameters = [piece.strip() for piece in part.split(";")]
+        refused = any(p.replace(" ", "") in ("q=0", "q=0.0", "q=0.00") for p in parameters)
+        if name in (kind, wide, "*/*") and not refused:
+            return True
+    return False
+
+
 class BodyLimit:
     """ASGI middleware: a body that grows past the limit is refused while it arrives."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, larger: dict[str, int]) -> None:
+        """``larger`` holds other limits by path."""
         self._app = app
         self._limit = limit
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        limit = self._larger.get(scope["path"], self._limit)
+        detail = f"The body is larger than {limit >> 10} KiB; send less."
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > limit:
+            await problems.problem(413, "content-too-large", detail)(scope, receive, send)
             return
         seen = 0
 
@@ -54,10 +99,8 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self._limit:
-                    raise HTTPException(
-                        413, f"The body is larger than {self._limit >> 20} MB; send less."
-                    )
+                if seen > limit:
+                    raise HTTPException(413, detail)
             return message
 
         await self._app(scope, counted, send)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -66,11 +66,15 @@ class Protocol:
         else:
             self.errors = 0
 
-    def sound(self, data: bytes) -> None:
-        """One binary message of PCM16."""
+    def sound(self, data: bytes) -> Iterator[None]:
+        """One binary message of PCM16, in small steps: others want the event loop too."""
+        pcm = self._pcm
         try:
-            self._streaming = True
-            self._session.push_audio(self._pcm.push(data), self._cause, live=self._live)
+            pcm.check(data)
+            for part in pcm.slices(data):
+                self._streaming = True
+                self._session.push_audio(pcm.push(part), self._cause, live=self._live)
+                yield
         except SaccadeError as error:
             self._refuse(error, self._cause)
         else:
@@ -138,7 +142,7 @@ async def serve(socket: WebSocket, session: Session, labels: list[dict[str, str]
         protocol = Protocol(session, feed.put)
         reader = asyncio.create_task(_read(socket, protocol), name=f"control {session.id}")
         try:
-            await _write(socket, feed, reader)
+            await _write(socket, session, feed, reader)
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -154,10 +158,13 @@ async def _read(socket: WebSocket, protocol: Protocol) -> None:
             if (text := message.get("text")) is not None:
                 protocol.text(text)
             elif (data := message.get("bytes")) is not None:
-                protocol.sound(data)
+                for _ in protocol.sound(data):
+                    await asyncio.sleep(0)
 
 
-async def _write(socket: WebSocket, feed: EventFeed, reader: asyncio.Task[None]) -> None:
+async def _write(
+    socket: WebSocket, session: Session, feed: EventFeed, reader: asyncio.Task[None]
+) -> None:
     """Send events until the session ends, the client leaves, or it stops reading."""
     reader.add_done_callback(lambda _: feed.close())
     number = 0
@@ -169,7 +176,9 @@ async def _write(socket: WebSocket, feed: EventFeed, reader: asyncio.Task[None])
         with contextlib.suppress(RuntimeError):  # the client may have closed it already
             await socket.close(POLICY_VIOLATION if reader.done() else 1000)
     except TimeoutError:
-        log.warning("control socket does not read")
-        await socket.close(TRY_AGAIN)
+        log.warning("control socket does not read", extra={"session": session.id})
+        with contextlib.suppress(TimeoutError, RuntimeError):
+            async with asyncio.timeout(1):  # the close frame waits behind what is not read
+                await socket.close(TRY_AGAIN)
     except (WebSocketDisconnect, RuntimeError):
         pass  # it went away while we sent

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import av
 import numpy as np
 
 from core import F32, SAMPLE_RATE, WIRE_SAMPLE_RATE, InvalidInput
 from engines.resample import Resampler, mono, pcm16
+from runtime.session import Session
 
-MAX_SECONDS = 10
+MAX_SECONDS: Final = 10
 "Longest piece of sound in one binary message."
+SLICE: Final = 0.25
+"Seconds of sound that are resampled at once: 7 ms of work at the least convenient rate."
 
 
 class PcmStream:
@@ -20,24 +25,30 @@ class PcmStream:
     def __init__(self, rate: int = SAMPLE_RATE, channels: int = 1) -> None:
         self._rate = rate
         self._channels = channels
+        self._frame = 2 * channels
         self._resampler = Resampler(rate, SAMPLE_RATE)
         self._rest = b""
+
+    def check(self, data: bytes) -> None:
+        """Raises InvalidInput for more than ten seconds in one message."""
+        if len(data) > MAX_SECONDS * self._rate * self._frame:
+            raise InvalidInput(
+                f"One message holds at most {MAX_SECONDS} s of sound; send smaller pieces."
+            )
+
+    def slices(self, data: bytes) -> Iterator[bytes]:
+        """The message in pieces of a quarter second, so that no piece takes long."""
+        step = int(SLICE * self._rate) * self._frame
+        for at in range(0, len(data), step):
+            yield data[at : at + step]
 
     def push(self, data: bytes) -> F32:
         """The next bytes → the samples they settle, float32 ``[N]`` at 16 kHz.
 
         A sample cut between two messages is carried over.
-
-        Raises:
-            InvalidInput: More than ten seconds at once.
         """
-        frame = 2 * self._channels
-        if len(data) > MAX_SECONDS * self._rate * frame:
-            raise InvalidInput(
-                f"One message holds at most {MAX_SECONDS} s of sound; send smaller pieces."
-            )
         data = self._rest + data
-        whole = len(data) // frame * frame
+        whole = len(data) // self._frame * self._frame
         self._rest = data[whole:]
         return self._resampler.push(mono(pcm16(data[:whole]), self._channels))
 
@@ -69,3 +80,24 @@ class RtpAudio:
         scale = 1 / 32768 if np.issubdtype(values.dtype, np.integer) else 1.0
         sound = np.asarray(planes.mean(axis=0) * scale, np.float32)
         return self._resampler.push(sound)
+
+
+class Floor:
+    """Who speaks into a session: the first microphone, until it leaves.
+
+    Two at once would not be a conversation but a chopped mixture of both.
+    """
+
+    def __init__(self) -> None:
+        self._speakers: WeakKeyDictionary[Session, object] = WeakKeyDictionary()
+
+    def take(self, session: Session, who: object) -> bool:
+        """Whether ``who`` may speak now; takes the floor when it is free."""
+        return self._speakers.setdefault(session, who) is who
+
+    def leave(self, session: Session, who: object) -> bool:
+        """Give the floor back; whether ``who`` had it."""
+        if self._speakers.get(session) is not who:
+            return False
+        del self._speakers[session]
+        return True

@@ -30,6 +30,12 @@ class Metrics(Collector):
             "saccade_sessions_max", "Places", value=self._sessions.settings.max_sessions
         )
         yield GaugeMetricFamily("saccade_viewers", "WebRTC peers", value=len(self._peers))
+        offers = CounterMetricFamily(
+            "saccade_offers", "WHEP offers, by what became of them", labels=["result"]
+        )
+        for result, count in self._peers.offers.items():
+            offers.add_metric([result], count)
+        yield offers
         times = [median(s.render_ms) for s in living if s.render_ms]
         yield GaugeMetricFamily(
             "saccade_render_seconds",

@@ -6,160 +6,230 @@ import asyncio
 import importlib
 import logging
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Final
 
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCIceCandidate,
-    RTCIceServer,
     RTCPeerConnection,
+    RTCRtpTransceiver,
     RTCSessionDescription,
 )
-from aiortc.exceptions import InvalidAccessError, InvalidStateError
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
 
 from core import Busy, InvalidInput
+from runtime.media import MediaFeed
 from runtime.session import Session
-from stream.ingest import RtpAudio
+from stream.ice import ice_servers
+from stream.ingest import Floor, RtpAudio
+from stream.offer import Offer, hidden, reachable
 from stream.pacer import Pacer
+from stream.sender import MediaSender
 from stream.settings import StreamSettings
 from stream.tracks import AudioTrack, VideoTrack
 
 log = logging.getLogger(__name__)
 
-CONSENT_CHECKS = 3
+CONSENT_CHECKS: Final = 3
 "Unanswered consent checks (RFC 7675) after which a network is taken for lost."
+CLOSE_TIMEOUT: Final = 5.0
+"Seconds for saying goodbye; a connection that can not be closed by then is left behind."
+REFUSALS: Final = (
+    ValueError, IndexError, KeyError, TypeError, AttributeError, AssertionError, StopIteration,
+    InternalError, InvalidAccessError, InvalidStateError, OperationError,
+)  # fmt: skip
+"What aiortc raises on descriptions it can not use."
 
 
 class Peer:
     """One viewer of a session."""
 
     def __init__(
-        self, session: Session, settings: StreamSettings, closed: Callable[[Peer], None]
+        self,
+        session: Session,
+        settings: StreamSettings,
+        *,
+        pool: Executor,
+        floor: Floor,
+        closed: Callable[[Peer], None],
     ) -> None:
-        """``closed`` is called once, when everything this peer owned is gone."""
+        """Nothing is opened before `answer`.
+
+        Args:
+            session: What it watches.
+            settings: Limits.
+            pool: Encodes pictures.
+            floor: Decides whose microphone speaks.
+            closed: Called once, when everything this peer owned is gone.
+        """
         self.id = secrets.token_urlsafe(18)
         self.etag = f'"{secrets.token_hex(8)}"'
         self.session = session
+        self.ufrag = ""
         self._settings = settings
+        self._pool = pool
+        self._floor = floor
         self._closed = closed
-        # aioice gives up after 30 s by its own constants; a place must not be held that long.
-        ice: Any = importlib.import_module("aioice.ice")
-        ice.CONSENT_FAILURES = CONSENT_CHECKS
-        ice.CONSENT_INTERVAL = settings.disconnect_grace / CONSENT_CHECKS
-        servers = [RTCIceServer(urls=url) for url in settings.ice_servers]
-        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._began = time.monotonic()
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers(settings)))
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connected = asyncio.Event()
-        self._closing = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._hides = False
         self._pc.on("connectionstatechange", self._changed)
         self._pc.on("track", self._on_track)
 
-    async def answer(self, offer: str) -> str:
+    async def answer(self, offer: Offer) -> str:
         """Take the offer, start everything, give the answer (SDP).
 
         Raises:
             InvalidInput: The offer can not be used. The peer is closed then.
         """
+        self.ufrag, self._hides = offer.ufrag, offer.hides
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(without_mdns(offer), "offer"))
-            await self._attach()
+            await self._pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+            await self._attach(offer)
             await self._pc.setLocalDescription(await self._pc.createAnswer())
-        except (ValueError, IndexError, KeyError, AttributeError, AssertionError) as error:
+        except REFUSALS as error:
             await self.close()
-            raise InvalidInput(f"The SDP offer can not be used: {error}.") from None
-        except (InvalidAccessError, InvalidStateError) as error:
-            await self.close()
-            raise InvalidInput(f"The SDP offer can not be used: {error}.") from None
+            log.debug("offer refused", exc_info=error, extra={"session": self.session.id})
+            reason = str(error) or type(error).__name__
+            raise InvalidInput(f"The SDP offer can not be used: {reason}.") from None
         except BaseException:
             await self.close()
             raise
-        self._spawn(self._watch(), "watch")
         return str(self._pc.localDescription.sdp)
 
-    async def _attach(self) -> None:
-        """Send what the offer asks for."""
-        # aiortc keeps the offered direction as seen from here: "sendonly" where they only receive.
-        wants = ("sendonly", "sendrecv")
-        lines = {t.kind for t in self._pc.getTransceivers() if t._offerDirection in wants}
-        if not lines:
-            raise ValueError("it asks for neither audio nor video")
-        feed = self._feed = await self._stack.enter_async_context(self.session.watch())
-        pacer = Pacer()
-        pacer.start(self.session.epoch)
-        if "video" in lines:
-            self._pc.addTrack(VideoTrack(feed, pacer))
-        if "audio" in lines:
-            self._pc.addTrack(AudioTrack(feed, pacer))
+    async def _attach(self, offer: Offer) -> None:
+        """Send what the offer asks for, and take no pictures: nobody would look at them."""
+        feed = await self._stack.enter_async_context(self.session.watch())
+        session, now = self.session, time.monotonic()
+        pacer = Pacer(lambda: session.epoch, wall=time.time(), now=now)
+        tracks: dict[str, MediaStreamTrack] = {}
+        if "video" in offer.kinds:
+            tracks["video"] = VideoTrack(feed, pacer)
+        if "audio" in offer.kinds:
+            tracks["audio"] = AudioTrack(feed, pacer)
+        for line in self._pc.getTransceivers():
+            # aiortc keeps the offered direction as seen from here: we send where they receive.
+            track = None
+            if line._offerDirection in ("sendonly", "sendrecv"):
+                track = tracks.pop(line.kind, None)
+            hears = line.kind == "audio"
+            line.direction = DIRECTIONS[track is not None, hears]
+            if track is not None:
+                self._use(line, track, pacer)
+        self._spawn(self._watch(feed), "watch")
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(self._settings.connect_timeout, self._never_connected)
+
+    def _use(self, line: RTCRtpTransceiver, track: MediaStreamTrack, pacer: Pacer) -> None:
+        """Put our sender in the place of aiortc's, which has not started."""
+        sender = MediaSender(
+            track, line.sender.transport, pacer=pacer, pool=self._pool, settings=self._settings
+        )
+        sender._stream_id = line.sender._stream_id
+        setattr(line, SENDER, sender)
 
     async def add_candidate(self, candidate: RTCIceCandidate | None) -> None:
-        """A trickled candidate; None says that there are no more."""
+        """A trickled candidate; None says that there are no more. Late ones change nothing."""
+        if candidate is None:
+            if self._hides:
+                return
+        elif not reachable(candidate):
+            self._hides |= hidden(candidate)
+            return
         await self._pc.addIceCandidate(candidate)
 
     async def close(self) -> None:
-        """Free everything. Closing twice is fine."""
-        if self._closing:
-            return
-        self._closing = True
-        for task in self._tasks - {asyncio.current_task()}:
+        """Free everything. Closing twice is fine; a caller that is cancelled does not stop it."""
+        await asyncio.shield(self._close_soon())
+
+    def _close_soon(self) -> asyncio.Task[None]:
+        if self._closing is None:
+            name = f"close {self.session.id}"
+            self._closing = asyncio.create_task(self._close(), name=name)
+        return self._closing
+
+    async def _close(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
-        await self._pc.close()
-        self._closed(self)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._pc.close()
+        except TimeoutError:
+            log.error("peer connection does not close", extra={"session": self.session.id})
+        finally:
+            self._closed(self)
         log.info("viewer gone", extra={"session": self.session.id})
 
-    async def _watch(self) -> None:
-        """Close on a connection that never comes, and when the session ends."""
-        try:
-            async with asyncio.timeout(self._settings.connect_timeout):
-                await self._connected.wait()
-            await self._feed.wait_closed()
-        except TimeoutError:
-            log.warning("viewer never connected", extra={"session": self.session.id})
-        await self.close()
+    async def _watch(self, feed: MediaFeed) -> None:
+        """Close when the session ends."""
+        await feed.wait_closed()
+        self._close_soon()
 
-    async def _changed(self) -> None:
+    def _never_connected(self) -> None:
+        log.warning("viewer never connected", extra={"session": self.session.id})
+        self._close_soon()
+
+    def _changed(self) -> None:
         state = self._pc.connectionState
         if state == "connected":
-            self._feed.flush()  # what was queued while connecting is old
-            self._connected.set()
-            log.info("viewer connected", extra={"session": self.session.id})
+            if self._deadline is not None:
+                self._deadline.cancel()
+            ms = round((time.monotonic() - self._began) * 1000)
+            log.info("viewer connected", extra={"session": self.session.id, "ms": ms})
         elif state in ("failed", "closed"):
-            await self.close()
+            self._close_soon()
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
             self._spawn(self._listen(track), "microphone")
 
     async def _listen(self, track: MediaStreamTrack) -> None:
-        """The viewer's microphone drives the avatar."""
+        """The viewer's microphone drives the avatar, as long as no other one does."""
         sound = RtpAudio()
         try:
             while True:
                 frame: Any = await track.recv()
-                self.session.push_audio(sound.push(frame), live=True)
+                if self._floor.take(self.session, self):
+                    self.session.push_audio(sound.push(frame), live=True)
         except (MediaStreamError, Busy):
-            self.session.end_audio()
+            pass
+        finally:
+            if self._floor.leave(self.session, self):
+                self.session.end_audio()
 
-    def _spawn(self, work: Any, name: str) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work, name=f"{name} {self.session.id}")
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=f"{name} {self.session.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-def without_mdns(sdp: str) -> str:
-    """The offer without ``.local`` candidates.
+SENDER: Final = "_RTCRtpTransceiver__sender"
+"Where aiortc keeps a transceiver's sender."
+DIRECTIONS: Final = {
+    (True, True): "sendrecv",
+    (True, False): "sendonly",
+    (False, True): "recvonly",
+    (False, False): "inactive",
+}
+"(we send, we receive) → the direction of a media section."
 
-    Resolving them waits for multicast answers that servers rarely get; browsers reach a server by
-    its own candidates and become known as peer-reflexive ones (RFC 8445 section 7.3.1.3).
-    """
-    kept = [
-        line
-        for line in sdp.splitlines()
-        if not (line.startswith("a=candidate:") and ".local " in line)
-    ]
-    return "\r\n".join(kept) + "\r\n"
+
+def tune_ice(settings: StreamSettings) -> None:
+    """aioice notices a lost network after 30 s, by constants; a place is not held that long."""
+    ice: Any = importlib.import_module("aioice.ice")
+    ice.CONSENT_FAILURES = CONSENT_CHECKS
+    ice.CONSENT_INTERVAL = settings.disconnect_grace / CONSENT_CHECKS

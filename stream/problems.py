@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +21,18 @@ STATUS: dict[type[SaccadeError], int] = {
     InvalidInput: 422,
     Busy: 503,
     Unavailable: 503,
+}
+
+SCHEMA: Final = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": "urn:saccade:CODE"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong and what to do next."},
+    },
 }
 
 
@@ -56,6 +68,12 @@ def from_error(error: SaccadeError) -> JSONResponse:
     if "retry_after" in error.facts:
         headers["Retry-After"] = str(error.facts["retry_after"])
     return problem(status_of(error), error.code, error.message, headers=headers, **error.facts)
+
+
+def may_answer(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems a route may answer with, for its OpenAPI description."""
+    content = {"application/problem+json": {"schema": SCHEMA}}
+    return {s: {"description": HTTPStatus(s).phrase, "content": content} for s in statuses}
 
 
 def install(app: FastAPI) -> None:

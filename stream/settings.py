@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
+
+ICE_SERVER = re.compile(r"(stuns?|turns?):[^\s<>\",;]+( [^\s\"]+ [^\s\"]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +15,8 @@ class StreamSettings:
     allowed_origins: tuple[str, ...] = ()
     "Other web origins that may call the API (CORS), such as https://app.example.com."
     ice_servers: tuple[str, ...] = ()
-    "STUN or TURN URLs told to clients and used here. None: host candidates, the quickest start."
+    """STUN or TURN servers told to clients and used here, each ``URL`` or ``URL username
+    credential``. None: host candidates, the quickest start."""
     max_viewers: int = 4
     "WebRTC peers of one session; each costs an encoder."
     max_sockets: int = 4
@@ -29,3 +33,17 @@ class StreamSettings:
     "Video bit/s that a fast receiver may ask for."
     min_bitrate: int = 200_000
     "Video bit/s that a slow receiver may ask for."
+
+    def __post_init__(self) -> None:
+        for entry in self.ice_servers:
+            if not ICE_SERVER.fullmatch(entry):
+                raise ValueError(
+                    f"ice_servers: {entry.split(' ')[0]!r} is neither 'stun:HOST' nor"
+                    " 'turn:HOST:PORT USERNAME CREDENTIAL'"
+                )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, (int, float)) and value <= 0:
+                raise ValueError(f"{field.name}: expected more than 0, got {value}")
+        if not self.min_bitrate <= self.bitrate <= self.max_bitrate:
+            raise ValueError("bitrate: expected min_bitrate ≤ bitrate ≤ max_bitrate")

@@ -1,4 +1,4 @@
-"""Tracks: `recv()` takes from the session's feed, waits until it is due, converts."""
+"""Tracks: `recv()` takes from the session's feed, converts, waits until it is due."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from core import SAMPLE_RATE, VIDEO_CLOCK, WIRE_SAMPLE_RATE
+from core import F32, SAMPLE_RATE, VIDEO_CLOCK, WIRE_SAMPLE_RATE, AudioChunk
 from engines.resample import Resampler
 from runtime.media import FeedClosed, MediaFeed
 from stream.pacer import Pacer
 
 VIDEO_BASE: Final = Fraction(1, VIDEO_CLOCK)
 AUDIO_BASE: Final = Fraction(1, WIRE_SAMPLE_RATE)
+RATIO: Final = WIRE_SAMPLE_RATE // SAMPLE_RATE
 PACKET: Final = WIRE_SAMPLE_RATE // 50
 "Samples in one 20 ms Opus frame."
 
@@ -32,7 +33,6 @@ class VideoTrack(MediaStreamTrack):
         super().__init__()
         self._feed = feed
         self._pacer = pacer
-        self.skipped = 0
 
     async def recv(self) -> av.VideoFrame:
         """The next frame, when it is due. Raises MediaStreamError at the end."""
@@ -44,18 +44,21 @@ class VideoTrack(MediaStreamTrack):
                 raise MediaStreamError from None
             wait = self._pacer.video_wait(frame.pts, time.monotonic())
             if wait is None:
-                self.skipped += 1
                 continue
-            if wait > 0:
-                await asyncio.sleep(wait)
-            picture = av.VideoFrame.from_ndarray(frame.pixels, format="rgb24")
+            leaves = time.monotonic() + wait
+            picture = av.VideoFrame.from_ndarray(frame.pixels, format="rgb24")  # 0.1 ms at 512
             picture.pts = frame.pts * VIDEO_CLOCK // SAMPLE_RATE
             picture.time_base = VIDEO_BASE
+            await asyncio.sleep(leaves - time.monotonic())
             return picture
 
 
 class AudioTrack(MediaStreamTrack):
-    """The voice, in 20 ms packets at 48 kHz."""
+    """The voice, in 20 ms packets at 48 kHz.
+
+    Timestamps are those of the media, also over a gap: sound that was never taken (a viewer that
+    stalled) leaves a gap on the wire too, instead of shifting all that follows against the picture.
+    """
 
     kind = "audio"
 
@@ -64,30 +67,40 @@ class AudioTrack(MediaStreamTrack):
         self._feed = feed
         self._pacer = pacer
         self._resampler = Resampler(SAMPLE_RATE, WIRE_SAMPLE_RATE)
-        self._ready = np.zeros(0, np.float32)
-        self._pts: int | None = None  # of self._ready[0], at 48 kHz
+        self._expected: int | None = None  # pts of the next chunk
+        self._ready: F32 = np.zeros(0, np.float32)
+        self._pts = 0  # of self._ready[0], at 48 kHz
 
     async def recv(self) -> av.AudioFrame:
         """The next 20 ms, when they are due. Raises MediaStreamError at the end."""
-        while len(self._ready) < PACKET:
-            try:
-                chunk = await self._feed.audio()
-            except FeedClosed:
-                self.stop()
-                raise MediaStreamError from None
-            ratio = WIRE_SAMPLE_RATE // SAMPLE_RATE
-            if self._pts is None:
-                self._pts = chunk.pts * ratio
-            self._ready = np.concatenate([self._ready, self._resampler.push(chunk.samples)])
-        assert self._pts is not None
-        pts, self._pts = self._pts, self._pts + PACKET
-        samples, self._ready = self._ready[:PACKET], self._ready[PACKET:]
-        wait = self._pacer.audio_wait(pts * SAMPLE_RATE // WIRE_SAMPLE_RATE, time.monotonic())
-        if wait > 0:
-            await asyncio.sleep(wait)
+        while True:
+            while len(self._ready) < PACKET:
+                await self._more()
+            pts, samples = self._pts, self._ready[:PACKET]
+            self._pts, self._ready = pts + PACKET, self._ready[PACKET:]
+            wait = self._pacer.audio_wait(pts // RATIO, time.monotonic())
+            if wait is not None:
+                break
+        await asyncio.sleep(wait)
         pcm = np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16)
         packet = av.AudioFrame.from_ndarray(pcm[None, :], format="s16", layout="mono")
         packet.sample_rate = WIRE_SAMPLE_RATE
         packet.pts = pts
         packet.time_base = AUDIO_BASE
         return packet
+
+    async def _more(self) -> None:
+        try:
+            chunk = await self._feed.audio()
+        except FeedClosed:
+            self.stop()
+            raise MediaStreamError from None
+        if chunk.pts != self._expected:
+            self._restart(chunk)
+        self._expected = chunk.end
+        self._ready = np.concatenate([self._ready, self._resampler.push(chunk.samples)])
+
+    def _restart(self, chunk: AudioChunk) -> None:
+        self._resampler = Resampler(SAMPLE_RATE, WIRE_SAMPLE_RATE)
+        self._ready = self._ready[:0]
+        self._pts = chunk.pts * RATIO

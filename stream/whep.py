@@ -6,6 +6,8 @@ Sources: draft-ietf-wish-whep; RFC 9725 (WHIP, the same resource model); RFC 884
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final
@@ -15,12 +17,16 @@ from aiortc.sdp import candidate_from_sdp
 
 from core import Busy, InvalidInput, NotFound
 from runtime.session import Session
-from stream.peer import Peer
+from stream.ingest import Floor
+from stream.offer import MAX_CANDIDATES, read_offer
+from stream.peer import Peer, tune_ice
+from stream.sender import keep_history
 from stream.settings import StreamSettings
 
 MAX_SDP: Final = 64 * 1024
 "Bytes of an offer or fragment; browsers send 5 to 10 KB."
-MAX_CANDIDATES: Final = 64
+ENCODERS: Final = 2
+"Threads that encode pictures; one session's frames take 2 to 3 ms each."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +37,11 @@ class Fragment:
     done: bool = False
     "end-of-candidates."
     ufrag: str | None = None
+    "The ICE user name it belongs to; another one than the offer's asks for an ICE restart."
 
 
 def parse_fragment(text: str) -> Fragment:
-    """``application/trickle-ice-sdpfrag`` → its candidates. Those in ``.local`` are left out.
+    """``application/trickle-ice-sdpfrag`` → its candidates.
 
     Raises:
         InvalidInput: A line that is no SDP, a malformed candidate, or too many.
@@ -57,7 +64,7 @@ def parse_fragment(text: str) -> Fragment:
             ufrag = line[12:]
         elif line.startswith("a=end-of-candidates"):
             done = True
-        elif line.startswith("a=candidate:") and ".local " not in line:
+        elif line.startswith("a=candidate:"):
             candidates.append(_candidate(line[12:], mid, max(index, 0)))
             if len(candidates) > MAX_CANDIDATES:
                 raise InvalidInput(f"A fragment holds at most {MAX_CANDIDATES} candidates.")
@@ -80,11 +87,17 @@ class Peers:
     def __init__(self, settings: StreamSettings) -> None:
         self._settings = settings
         self._peers: dict[str, Peer] = {}
+        self._floor = Floor()
+        self._pool = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode")
+        self.offers: Counter[str] = Counter(accepted=0, refused=0, busy=0)
+        "Offers since the start, by what became of them."
 
     def __len__(self) -> int:
         return len(self._peers)
 
     async def __aenter__(self) -> Peers:
+        tune_ice(self._settings)
+        keep_history()
         return self
 
     async def __aexit__(
@@ -94,21 +107,38 @@ class Peers:
         trace: TracebackType | None,
     ) -> None:
         await asyncio.gather(*(peer.close() for peer in list(self._peers.values())))
+        self._pool.shutdown()
 
     async def answer(self, session: Session, offer: str) -> tuple[Peer, str]:
         """A new peer and its SDP answer. Raises InvalidInput, or Busy with too many viewers."""
-        mine = sum(peer.session is session for peer in self._peers.values())
-        if mine >= self._settings.max_viewers:
-            raise Busy(f"This session has {mine} viewers, its limit.", retry_after=5)
-        peer = Peer(session, self._settings, self._forget)
-        self._peers[peer.id] = peer  # counted while it is being made
-        return peer, await peer.answer(offer)
+        try:
+            wanted = read_offer(offer)
+            peer = self._admit(session)
+            answer = await peer.answer(wanted)
+        except InvalidInput:
+            self.offers["refused"] += 1
+            raise
+        except Busy:
+            self.offers["busy"] += 1
+            raise
+        self.offers["accepted"] += 1
+        return peer, answer
 
     def get(self, session: Session, id: str) -> Peer:
         """Raises NotFound, also for a peer of another session."""
         peer = self._peers.get(id)
         if peer is None or peer.session is not session:
             raise NotFound("There is no such WHEP resource; it may have been closed.")
+        return peer
+
+    def _admit(self, session: Session) -> Peer:
+        mine = sum(peer.session is session for peer in self._peers.values())
+        if mine >= self._settings.max_viewers:
+            raise Busy(f"This session has {mine} viewers, its limit.", retry_after=5)
+        peer = Peer(
+            session, self._settings, pool=self._pool, floor=self._floor, closed=self._forget
+        )
+        self._peers[peer.id] = peer  # counted while it is being made
         return peer
 
     def _forget(self, peer: Peer) -> None:

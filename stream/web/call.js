@@ -8,16 +8,20 @@
 
 import { Problem, read, request } from "./api.js";
 import { ControlSocket } from "./control.js";
-import { Backoff, isAbort, waitForRetry } from "./timing.js";
+import { Backoff, isAbort, sleep, waitForRetry } from "./timing.js";
 import { WhepPlayer } from "./whep.js";
 
 /** Events kept for a link that does not play yet: about ten seconds of them. */
 const HELD_EVENTS = 200;
+/** How long a change of mind waits for the session it replaces to be gone. */
+const PLACE_MS = 4000;
 
 class Link {
   #stop = new AbortController();
   #mediaBackoff = new Backoff();
   #controlBackoff = new Backoff();
+  #creating = Promise.resolve();
+  #ending = Promise.resolve();
 
   /** @param {Call} call */
   constructor(call) {
@@ -36,23 +40,33 @@ class Link {
   /** Create the session, then connect picture and control side by side. */
   async open() {
     const player = this.#newPlayer();
-    const [session] = await Promise.all([this.#create(), player.prepare()]);
-    this.session = session;
-    if (this.signal.aborted) return this.close();
+    this.#creating = this.#create();
+    await Promise.all([this.#creating, player.prepare()]);
+    if (this.signal.aborted) return;
     this.#openControl();
     await this.#connect(player);
   }
 
-  /** End everything, here and on the server. Closing twice is fine. */
-  close() {
+  /**
+   * End everything, here and on the server. Closing twice is fine.
+   * @param {{gone?: boolean}} [options] `gone`: the server has ended it already
+   */
+  close({ gone = false } = {}) {
     this.#stop.abort();
-    this.player?.close();
+    this.player?.close({ gone: true }); // Its peer ends with the session.
     this.control?.close();
+    if (gone) this.session = null;
     if (!this.session) return;
     const { id, token } = this.session;
     this.session = null;
-    const gone = request("DELETE", `v1/sessions/${id}`, { token, keepalive: true });
-    gone.catch(() => {}); // It ends by itself without viewers.
+    const ended = request("DELETE", `v1/sessions/${id}`, { token, keepalive: true });
+    this.#ending = ended.catch(() => {}); // It ends by itself without viewers.
+  }
+
+  /** Resolves when a closed link takes no place on the server any more; never rejects. */
+  async ended() {
+    await this.#creating.catch(() => {});
+    await this.#ending;
   }
 
   /** The first picture is on the screen. */
@@ -93,7 +107,10 @@ class Link {
     else this.restartMedia(error.message);
   }
 
-  /** POST the session; waits and tries again while the server is full or away. */
+  /**
+   * POST the session; waits and tries again while the server is full or away. The request is
+   * never cut short: a session whose name did not arrive could not be ended.
+   */
   async #create() {
     const backoff = new Backoff();
     let gone = null;
@@ -101,9 +118,11 @@ class Link {
       const json = this.call.view.choice(); // Asked anew: it may change while we wait.
       if (json.portrait === gone) json.portrait = undefined;
       try {
-        return await (await request("POST", "v1/sessions", { json, signal: this.signal })).json();
+        this.session = await (await request("POST", "v1/sessions", { json })).json();
+        if (this.signal.aborted) this.close();
+        return;
       } catch (error) {
-        if (isAbort(error)) throw error;
+        this.signal.throwIfAborted();
         if (error.status === 404 && json.portrait) {
           gone = json.portrait; // Then the server's own default.
           continue;
@@ -146,6 +165,8 @@ class Link {
 export class Call {
   #current = null;
   #next = null;
+  /** Resolves when no abandoned link holds a place on the server. */
+  #place = Promise.resolve();
 
   /**
    * @param {{
@@ -157,7 +178,8 @@ export class Call {
    *   choice: () => object,
    *   failed: (problem: Problem) => void,
    * }} view `attach` shows a player and resolves, when its first picture is on the screen, with
-   *   the milliseconds since the answer; `freeze` keeps the last picture while nothing plays; `choice` is what a new session should be like
+   *   the milliseconds since the answer; `freeze` keeps the last picture while nothing plays;
+   *   `choice` is what a new session should be like
    */
   constructor(view) {
     this.view = view;
@@ -173,10 +195,14 @@ export class Call {
 
   /** Begin, or change over to another portrait; what plays goes on until the new one does. */
   async start() {
-    this.#next?.close();
+    const before = this.#next;
     const link = new Link(this);
     this.#next = link;
     this.onPhase(this.#current ? "changing" : "starting");
+    before?.close();
+    this.#place = Promise.all([this.#place, before?.ended()]);
+    await Promise.race([this.#place, sleep(PLACE_MS)]);
+    if (link.signal.aborted) return;
     try {
       await link.open();
     } catch (error) {
@@ -204,7 +230,7 @@ export class Call {
   }
 
   sendAudio(pcm) {
-    this.#current?.control?.sendAudio(pcm);
+    (this.#current ?? this.#next)?.control?.sendAudio(pcm);
   }
 
   /** The picture has stopped arriving. */
@@ -262,7 +288,7 @@ export class Call {
   /** The session is no more: make another like it. */
   onGone(link) {
     this.onLost(link);
-    link.close();
+    link.close({ gone: true });
     if (link === this.#current) {
       this.#current = null;
     } else if (link !== this.#next) {

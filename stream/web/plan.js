@@ -5,6 +5,9 @@ const MOST = 200;
 /** Degrees; smaller saccades are drawn but not told. */
 const TOLD_SACCADE = 4;
 
+/** Why, for actions whose `why` says what. */
+const REASONS = { stage: "part of the chosen state", instruction: "as instructed" };
+
 /** Which lane of the strip chart an action moves. */
 const LANES = [
   [/blink|wink|lid|squint/, "lids"],
@@ -58,7 +61,7 @@ function describe({ kind, amount, why = "" }) {
     lane,
     label: named ? why : words,
     title: capital(named ? why : words),
-    reason: named ? words : why,
+    reason: named ? (REASONS[kind] ?? words) : why,
     minor: /saccade/.test(kind) && Math.abs(amount) < TOLD_SACCADE,
   };
 }

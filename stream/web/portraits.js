@@ -60,6 +60,7 @@ export class Portraits {
     const portrait = this.byId(id);
     if (!portrait) return;
     this.#input(id).checked = true;
+    this.#reveal(id);
     this.#mark(portrait);
   }
 
@@ -71,6 +72,7 @@ export class Portraits {
     tile.classList.add("busy");
     tile.querySelector("input").disabled = true;
     this.grid.append(tile);
+    tile.scrollIntoView({ block: "nearest" });
     const body = new FormData();
     body.append("file", file);
     body.append("name", name);
@@ -123,6 +125,16 @@ export class Portraits {
     return new Promise((done) => {
       dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true });
     });
+  }
+
+  /** Scroll the grid, and nothing but the grid, to a tile. */
+  #reveal(id) {
+    const tile = this.#input(id).closest(".portrait");
+    const grid = tile.closest(".portraits");
+    const above = tile.offsetTop;
+    const below = above + tile.offsetHeight;
+    const hidden = above < grid.scrollTop || below > grid.scrollTop + grid.clientHeight;
+    if (hidden) grid.scrollTop = above - grid.clientHeight / 2;
   }
 
   #input(id) {

@@ -32,10 +32,6 @@ export class Stage {
     this.#showSound();
   }
 
-  get video() {
-    return this.#shown ?? this.#videos[0];
-  }
-
   /** Show who is coming, until there is a picture. */
   setPoster(url, name) {
     for (const video of this.#videos) video.setAttribute("aria-label", `Live avatar: ${name}`);
@@ -62,7 +58,7 @@ export class Stage {
   /** Keep the last picture on the screen while nothing plays. */
   freeze() {
     const video = this.#shown;
-    if (!video?.videoWidth) return;
+    if (!video?.videoWidth || !this.still.hidden) return; // A still is better than what failed.
     this.still.width = video.videoWidth;
     this.still.height = video.videoHeight;
     this.still.getContext("2d").drawImage(video, 0, 0);
@@ -124,9 +120,10 @@ export class Stage {
     this.still.hidden = true;
     this.#applySound();
     if (before && before !== video) {
+      const faded = before.srcObject;
       before.muted = true;
       setTimeout(() => {
-        if (this.#shown !== before) before.srcObject = null;
+        if (before.srcObject === faded) before.srcObject = null;
       }, fade() + 50);
     }
   }
@@ -183,7 +180,13 @@ async function play(video) {
 /** When (`performance.now()`) the first picture of `video` is presented. */
 function firstFrame(video) {
   return new Promise((done) => {
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(done);
-    else video.addEventListener("timeupdate", () => done(performance.now()), { once: true });
+    const presented = video.requestVideoFrameCallback?.bind(video);
+    presented?.(done);
+    const onTime = () => {
+      if (presented && !document.hidden) return; // Nothing is presented in a hidden page.
+      video.removeEventListener("timeupdate", onTime);
+      done(performance.now());
+    };
+    video.addEventListener("timeupdate", onTime);
   });
 }

@@ -26,10 +26,6 @@ export class Backoff {
     return ms * (0.75 + Math.random() / 2);
   }
 
-  get tries() {
-    return this.#tries;
-  }
-
   reset() {
     this.#tries = 0;
   }

@@ -72,10 +72,11 @@ export class WhepPlayer {
     this.#sendLate();
   }
 
-  /** End it, here and on the server. Closing twice is fine. */
-  close() {
+  /** End it, here and (unless it is `gone`) on the server. Closing twice is fine. */
+  close({ gone = false } = {}) {
     if (this.#closed) return;
     this.#closed = true;
+    if (gone) this.#resource = null;
     for (const timer of this.#timers) clearTimeout(timer);
     this.pc.close();
     this.#delete();
@@ -83,8 +84,8 @@ export class WhepPlayer {
 
   #delete() {
     if (!this.#resource) return;
-    const gone = request("DELETE", this.#resource, { token: this.#token, keepalive: true });
-    gone.catch(() => {}); // The server notices by itself when this does not get through.
+    const ended = request("DELETE", this.#resource, { token: this.#token, keepalive: true });
+    ended.catch(() => {}); // The server notices by itself when this does not get through.
     this.#resource = null;
   }
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import CHANNEL, FPS, GAZE_DEGREES, InvalidInput
+from core import CHANNEL, F32, FPS, GAZE_DEGREES, InvalidInput
 from planner import physiology as ph
 from planner.behaviour import Behaviour
 from planner.categories import LABELS
-from planner.motion import F64
+from planner.manners import State
 
-STATES = ("idle", "listening", "thinking", "speaking")
+STATES: tuple[State, ...] = ("idle", "listening", "thinking", "speaking")
 BROWS = slice(0, 5)
 CHEEKS = slice(5, 8)
 LIDS = slice(8, 10)
@@ -29,8 +29,8 @@ def label(name: str) -> Command:
     return lambda b: b.set_label(name)
 
 
-def state(name: str) -> Command:
-    return lambda b: b.set_state(name)  # type: ignore[arg-type]
+def state(name: State) -> Command:
+    return lambda b: b.set_state(name)
 
 
 def instruct(text: str) -> Command:
@@ -51,7 +51,7 @@ COMMANDS = st.one_of(
 )
 
 
-def gaze_in_space(values: F64) -> F64:
+def gaze_in_space(values: F32) -> F32:
     """Degrees to the left and down, eyes and head together: float ``[T, 2]``."""
     side, up, low = GAZE_DEGREES
     x = side * (values[:, 10] - values[:, 11]) + values[:, CHANNEL["yaw"]]
@@ -60,7 +60,7 @@ def gaze_in_space(values: F64) -> F64:
 
 
 def test_the_same_seed_and_commands_give_the_same_motion() -> None:
-    def play(seed: int) -> F64:
+    def play(seed: int) -> F32:
         behaviour = Behaviour(seed, label="surprise")
         parts = [behaviour.advance(60).values]
         behaviour.set_label("sadness")
@@ -104,15 +104,17 @@ def test_every_label_plays_five_minutes_within_the_bodys_limits(name: str) -> No
     assert values[:, 10:14].max() < 1.0  # the eyes are never driven to their end stops
 
 
-@pytest.mark.parametrize("name", LABELS)
-def test_labels_vary_and_do_not_loop(name: str) -> None:
-    """No lag between 2 and 60 s at which brows, lids and head repeat themselves."""
-    values = Behaviour(2, label=name).advance(150 * FPS).values
-    head = values[:, POSE] - values[:, POSE].mean(0)
-    head = head / head.std(0)
-    n = len(head)
-    for lag in range(2 * FPS, 60 * FPS, 5):
-        assert float((head[lag:] * head[: n - lag]).mean()) < 0.75
+@pytest.mark.parametrize("name", ["idle", "speaking", "laughter", "drowsiness", "anger"])
+def test_motion_does_not_loop(name: str) -> None:
+    """At no lag from 3 to 45 s does the motion of brows, lids and head repeat itself."""
+    values = Behaviour(2, label=name).advance(90 * FPS).values
+    channels = [0, 2, 4, 8, 14, 15, 16]
+    motion = (values[5:] - values[:-5])[:, channels]
+    motion = motion[:, motion.std(0) > 0]
+    motion = (motion - motion.mean(0)) / motion.std(0)
+    n = len(motion)
+    for lag in range(3 * FPS, 45 * FPS, 2):
+        assert abs(float((motion[lag:] * motion[: n - lag]).mean())) < 0.35
 
 
 @pytest.mark.parametrize("name", [*LABELS, "listening", "thinking"])
@@ -121,7 +123,7 @@ def test_never_frozen(name: str) -> None:
     behaviour = Behaviour(3, label=name if name in LABELS else "idle")
     if name not in LABELS:
         behaviour.set_state(name)  # type: ignore[arg-type]
-    values = behaviour.advance(120 * FPS).values
+    values = behaviour.advance(60 * FPS).values
     moving = np.concatenate([values[:, POSE], gaze_in_space(values)], 1)
     for start in range(0, len(moving) - FPS):
         assert np.ptp(moving[start : start + FPS], axis=0).max() > 0.02, start
@@ -130,7 +132,7 @@ def test_never_frozen(name: str) -> None:
 def test_idle_keeps_eye_contact() -> None:
     """Attentive, not nervous: most frames look at the viewer, aversions are short."""
     for seed in range(4):
-        gaze = gaze_in_space(Behaviour(seed).advance(120 * FPS).values)
+        gaze = gaze_in_space(Behaviour(seed).advance(60 * FPS).values)
         contact = np.hypot(*gaze.T) < 3.5
         assert contact.mean() > 0.75
         assert np.abs(gaze).max() < 20
@@ -153,8 +155,8 @@ def test_thinking_looks_away_more_than_listening() -> None:
     shares = {}
     for name in ("listening", "thinking"):
         behaviour = Behaviour(5)
-        behaviour.set_state(name)  # type: ignore[arg-type]
-        gaze = gaze_in_space(behaviour.advance(120 * FPS).values)
+        behaviour.set_state(name)
+        gaze = gaze_in_space(behaviour.advance(60 * FPS).values)
         shares[name] = float((np.hypot(*gaze.T) > 5).mean())
     assert shares["listening"] < 0.25 < 0.45 < shares["thinking"]
 
@@ -163,7 +165,7 @@ def test_speaking_beats_and_listening_nods() -> None:
     kinds: dict[str, list[str]] = {}
     for name in STATES:
         behaviour = Behaviour(7)
-        behaviour.set_state(name)  # type: ignore[arg-type]
+        behaviour.set_state(name)
         kinds[name] = []
         for _ in range(60):
             behaviour.advance(FPS)
@@ -181,7 +183,7 @@ def test_speaking_beats_and_listening_nods() -> None:
     before=st.lists(st.tuples(COMMANDS, st.integers(1, 60)), max_size=4),
     command=COMMANDS,
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_command_changes_neither_position_nor_velocity(
     seed: int, before: list[tuple[Command, int]], command: Command
 ) -> None:
@@ -207,7 +209,7 @@ def test_a_command_changes_neither_position_nor_velocity(
 
 
 @given(st.integers(0, 1000), st.lists(st.tuples(COMMANDS, st.integers(1, 50)), max_size=8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_rates_stay_physiological_under_any_commands(
     seed: int, commands: list[tuple[Command, int]]
 ) -> None:
@@ -237,7 +239,7 @@ def test_a_label_shows_within_a_window(name: str) -> None:
     other.set_label(name)
     apart = np.abs(one.advance(8).values - other.advance(8).values)
     scale = np.array([0.08] * 14 + [0.5] * 3)
-    assert (apart[-1] / scale).max() > 1
+    assert (apart / scale).max() > 1
 
 
 def test_an_instruction_wins_over_the_label_and_lets_go() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from core import FPS, ControlTrack
@@ -10,15 +13,16 @@ from planner import physiology as ph
 from planner.behaviour import Behaviour
 from planner.blinks import Blink, Blinks
 from planner.manners import State
+from planner.motion import F64
 
-MINUTES = 6
+MINUTES = 4
 
 
-def closures(blinks: Blinks, seconds: float) -> np.ndarray:
+def closures(blinks: Blinks, seconds: float) -> F64:
     return np.array([blinks.step(k / FPS)[:2] for k in range(int(seconds * FPS))])
 
 
-def peaks(closure: np.ndarray) -> np.ndarray:
+def peaks(closure: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     """Frames at which a blink is at its height."""
     up = (closure[1:-1] > 0.4) & (closure[1:-1] >= closure[:-2]) & (closure[1:-1] > closure[2:])
     return np.flatnonzero(up) + 1
@@ -103,6 +107,15 @@ def test_blinks_are_announced_before_they_come() -> None:
     ahead = [peak - told[p] for peak in at for p in (peak - 1, peak) if p in told]
     assert len(ahead) == len(at)
     assert np.median(ahead) >= FPS
+
+
+def test_no_blink_of_its_own_spoils_a_wink() -> None:
+    for seed in range(12):
+        behaviour = Behaviour(seed)
+        behaviour.advance(seed * 7)
+        behaviour.set_instruction("wink left")
+        lids = behaviour.advance(18).values[:, 8:10]
+        assert lids[3:10, 0].max() > 0.95 and lids[6:10, 1].max() < 0.3
 
 
 def test_a_raised_lid_gives_way_to_a_blink() -> None:

@@ -11,6 +11,7 @@ from core import FPS
 from planner import physiology as ph
 from planner.gaze import Gaze
 from planner.manners import MANNERS
+from planner.motion import F64
 from planner.saccade import VIEWER, GazeManner, Saccade
 
 QUIET = GazeManner(math.inf, (1, 1), (0, 0), (("down", 1.0),), restless=0.05)
@@ -59,7 +60,7 @@ def test_eyes_stay_in_their_range() -> None:
     assert g.eyes_at(0.0, 0.0, -90.0)[1] == ph.OCULAR_LIMITS[2]
 
 
-def run(g: Gaze, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+def run(g: Gaze, seconds: float) -> tuple[F64, F64]:
     """Head yaw and gaze direction of every frame."""
     head, eyes = [], []
     for k in range(int(seconds * FPS)):

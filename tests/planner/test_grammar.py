@@ -154,6 +154,15 @@ def test_eyes_go_along_with_the_head_unless_told_otherwise() -> None:
     assert turn.gaze is None and look.gaze == (0, 0)
 
 
+def test_the_head_comes_back_when_the_eyes_go_too_far() -> None:
+    _, look = parse("turn your head left, then look at me").cues
+    assert set(look.free) == {"yaw"}
+    _, look = parse("lower your head, then look at me").cues
+    assert not look.free  # a look from under the brows
+    _, look = parse("turn your head left while looking at me").cues
+    assert not look.free
+
+
 def test_letting_go() -> None:
     assert set(only("stop smiling").free) == {"smile", "AU6"}
     assert "gaze" in only("relax").free

@@ -39,7 +39,7 @@ def face(request: pytest.FixtureRequest, portrait: Portrait) -> Iterator[FaceMod
 
 
 def symmetric(mesh: F32) -> F32:
-    """The mean of a mesh and its mirror image: eyes and brows paired by name, the rest by nearness."""
+    """The mean of a mesh and its mirror: eyes and brows paired by name, the rest by nearness."""
     middle = float(mesh[:, 0].mean())
     mirrored = mesh * np.array([-1, 1, 1], np.float32) + np.array([2 * middle, 0, 0], np.float32)
     partner = np.array([((mirrored[:468] - p) ** 2).sum(1).argmin() for p in mesh[:468]])

@@ -22,7 +22,7 @@ def test_without_regularisation_it_passes_through_every_target() -> None:
 @given(st.lists(st.floats(-2, 2), min_size=6, max_size=6))
 @settings(max_examples=30, deadline=None)
 def test_affine_maps_are_reproduced_everywhere(numbers: list[float]) -> None:
-    """Bending energy of an affine map is zero, so it survives any regularisation, far outside too."""
+    """An affine map bends nothing, so it survives any regularisation, far outside too."""
     linear = np.array(numbers[:4], np.float32).reshape(2, 2)
     offset = 100 * np.array(numbers[4:], np.float32)
     spline = ThinPlateSpline.fit(POINTS, POINTS @ linear + offset, regularisation=0.1)

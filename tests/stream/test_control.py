@@ -24,6 +24,10 @@ class Talk:
         self.replies: list[Event] = []
         self.protocol = Protocol(self.session, self.replies.append)
 
+    def sound(self, data: bytes) -> None:
+        for _ in self.protocol.sound(data):
+            pass
+
     def send(self, **message: object) -> Event:
         self.protocol.text(json.dumps(message))
         return self.replies[-1]
@@ -104,7 +108,7 @@ def test_sound_in_odd_pieces_speaks(portrait: Portrait) -> None:
     talk = Talk(portrait)
     pcm = (vowel(0.5) * 32767).astype("<i2").tobytes()
     for at in range(0, len(pcm), 333):  # samples are cut in two
-        talk.protocol.sound(pcm[at : at + 333])
+        talk.sound(pcm[at : at + 333])
     talk.send(id="m1", type="audio_end")
     windows = run(talk.session, 16)
     assert max(w.mouth.values.max() for w in windows) > 0.1
@@ -114,7 +118,7 @@ def test_sound_in_odd_pieces_speaks(portrait: Portrait) -> None:
 def test_stereo_at_48_khz_lasts_as_long(portrait: Portrait) -> None:
     talk = Talk(portrait)
     talk.send(type="audio_start", rate=48_000, channels=2)
-    talk.protocol.sound(b"\x01\x00" * 2 * 48_000)
+    talk.sound(b"\x01\x00" * 2 * 48_000)
     talk.send(type="audio_end")
     sound = sum(bool(w.audio.samples.any()) for w in run(talk.session, 40))
     assert sound == 25
@@ -122,8 +126,15 @@ def test_stereo_at_48_khz_lasts_as_long(portrait: Portrait) -> None:
 
 def test_too_much_sound_at_once_is_refused(portrait: Portrait) -> None:
     talk = Talk(portrait)
-    talk.protocol.sound(bytes(2 * 16_000 * 11))
+    talk.sound(bytes(2 * 16_000 * 11))
     assert talk.replies[-1].type == "error"
+    assert not any(w.audio.samples.any() for w in run(talk.session, 3))
+
+
+def test_long_messages_are_worked_off_in_small_steps(portrait: Portrait) -> None:
+    talk = Talk(portrait)
+    talk.send(type="audio_start", rate=44_100, channels=2)
+    assert sum(1 for _ in talk.protocol.sound(bytes(4 * 44_100))) == 4
 
 
 def test_errors_in_a_row_are_counted_and_forgiven(portrait: Portrait) -> None:

@@ -7,69 +7,92 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import SAMPLES_PER_FRAME
-from stream.pacer import REANCHOR, VIDEO_LATE, Pacer
+from stream.pacer import AUDIO_LATE, AUDIO_START_LATE, NTP_UNIX, VIDEO_GAP, VIDEO_LATE, Pacer
 
 FRAME = 0.04
 
 
-def started(epoch: float = 100.0) -> Pacer:
-    pacer = Pacer()
-    pacer.start(epoch)
-    return pacer
+class Session:
+    """An epoch that can be moved, as a session moves its own after a stall."""
+
+    epoch = 100.0
 
 
-def test_frames_leave_at_their_own_time() -> None:
-    pacer = started()
-    for k in range(1000):
-        pts = k * SAMPLES_PER_FRAME
-        assert pacer.audio_wait(pts, 100.0) == pytest.approx(min(k * FRAME, 1.12), abs=1e-6) or (
-            k * FRAME > 1 + REANCHOR
-        )
-        if k * FRAME > 1:
-            break
+def pacer_of(session: Session, wall: float = 0.0, now: float = 0.0) -> Pacer:
+    return Pacer(lambda: session.epoch, wall=wall, now=now)
+
+
+def pts(frame: int) -> int:
+    return frame * SAMPLES_PER_FRAME
+
+
+def test_sound_and_picture_of_one_moment_leave_together() -> None:
+    pacer = pacer_of(Session())
+    for k in range(25):
+        assert pacer.audio_wait(pts(k), 100.0) == pytest.approx(k * FRAME)
+        assert pacer.video_wait(pts(k), 100.0) == pytest.approx(k * FRAME)
 
 
 def test_waiting_exactly_as_told_never_drifts() -> None:
-    pacer = started()
+    pacer = pacer_of(Session())
     now = 100.0
     for k in range(25 * 3600):
-        now += pacer.audio_wait(k * SAMPLES_PER_FRAME, now)
+        wait = pacer.video_wait(pts(k), now)
+        assert wait is not None
+        now += wait
     assert now == pytest.approx(100.0 + (25 * 3600 - 1) * FRAME, abs=1e-3)
-    assert pacer.reanchors == 0
 
 
-def test_slightly_late_audio_hurries_and_keeps_its_epoch() -> None:
-    pacer = started()
-    assert pacer.audio_wait(0, 100.05) == 0
-    assert pacer.audio_wait(5 * SAMPLES_PER_FRAME, 100.05) == pytest.approx(0.15)
-    assert pacer.reanchors == 0
+def test_a_stall_moves_both_by_the_same_amount() -> None:
+    session = Session()
+    pacer = pacer_of(session)
+    session.epoch += 0.8
+    assert pacer.audio_wait(pts(3), 100.9) == pytest.approx(0.02)
+    assert pacer.video_wait(pts(3), 100.9) == pytest.approx(0.02)
 
 
-def test_after_a_stall_audio_moves_the_epoch_and_video_follows() -> None:
-    pacer = started()
-    assert pacer.audio_wait(0, 100.8) == 0
-    assert pacer.reanchors == 1
-    assert pacer.audio_wait(SAMPLES_PER_FRAME, 100.8) == pytest.approx(FRAME)
-    assert pacer.video_wait(SAMPLES_PER_FRAME, 100.8) == pytest.approx(FRAME)
-
-
-def test_late_video_is_dropped_against_audio() -> None:
-    pacer = started()
+def test_late_video_is_skipped_and_counted() -> None:
+    pacer = pacer_of(Session())
     assert pacer.video_wait(0, 100.0 + VIDEO_LATE + 0.001) is None
+    assert pacer.skipped == 1
     assert pacer.video_wait(0, 100.0 + VIDEO_LATE / 2) == 0
 
 
-@given(st.lists(st.floats(0, 0.5), min_size=20, max_size=60))
-def test_whatever_the_delays_no_burst_and_no_negative_wait(delays: list[float]) -> None:
-    """After any pattern of stalls audio runs at most REANCHOR ahead of real time."""
-    pacer = started(0.0)
-    now, sent = 0.0, []
+def test_late_sound_leaves_at_once_until_it_is_not_worth_hearing() -> None:
+    pacer = pacer_of(Session())
+    assert pacer.audio_wait(0, 100.0 + AUDIO_START_LATE + 0.001) is None
+    assert pacer.audio_wait(0, 100.0) == 0
+    assert pacer.audio_wait(0, 100.0 + AUDIO_LATE - 0.001) == 0
+    assert pacer.audio_wait(0, 100.0 + AUDIO_LATE + 0.001) is None
+
+
+@given(st.lists(st.floats(0, 0.5), min_size=20, max_size=60), st.booleans())
+def test_whatever_the_delays_video_never_bursts(delays: list[float], moves: bool) -> None:
+    """Never more than two frames in 40 ms, and never one that is too late."""
+    session = Session()
+    pacer = pacer_of(session)
+    now, left = 100.0, []
     for k, delay in enumerate(delays):
-        now += delay if k % 7 == 0 else 0.0
-        wait = pacer.audio_wait(k * SAMPLES_PER_FRAME, now)
+        if k % 5 == 0:
+            now += delay
+            session.epoch += delay if moves else 0.0
+        wait = pacer.video_wait(pts(k), now)
+        if wait is None:
+            assert now - (session.epoch + k * FRAME) > VIDEO_LATE
+            continue
         assert wait >= 0
         now += wait
-        sent.append(now)
-    for i in range(len(sent)):
-        for j in range(i + 1, len(sent)):
-            assert sent[j] - sent[i] >= (j - i) * FRAME - REANCHOR - 1e-6
+        left.append(now)
+        assert now - (session.epoch + k * FRAME) <= VIDEO_LATE + VIDEO_GAP * len(delays)
+    gaps = [b - a for a, b in zip(left, left[1:], strict=False)]
+    assert all(gap >= VIDEO_GAP - 1e-9 for gap in gaps)
+
+
+def test_reports_follow_the_media_clock() -> None:
+    session = Session()
+    pacer = pacer_of(session, wall=1_000_000.5, now=90.0)
+    assert pacer.media_time(101.5) == pytest.approx(1.5)
+    assert pacer.ntp(90.0) / 2**32 == pytest.approx(1_000_000.5 + NTP_UNIX, abs=1e-5)
+    assert (pacer.ntp(92.0) - pacer.ntp(90.0)) / 2**32 == pytest.approx(2.0, abs=1e-5)
+    session.epoch += 0.5
+    assert pacer.media_time(101.5) == pytest.approx(1.0)

@@ -44,8 +44,9 @@ async def viewer(
     pc = RTCPeerConnection()
     try:
         line = pc.addTransceiver("video", direction="recvonly")
-        caps = RTCRtpReceiver.getCapabilities("video").codecs
-        line.setCodecPreferences([c for c in caps if c.name.upper() in (codec, "RTX")])
+        known = RTCRtpReceiver.getCapabilities("video")
+        assert known is not None
+        line.setCodecPreferences([c for c in known.codecs if c.name.upper() in (codec, "RTX")])
         if microphone is None:
             pc.addTransceiver("audio", direction="recvonly")
         else:

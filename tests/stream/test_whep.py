@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import InvalidInput
-from stream.peer import without_mdns
-from stream.whep import MAX_CANDIDATES, parse_fragment
+from stream.offer import MAX_CANDIDATES
+from stream.whep import parse_fragment
 from tests.stream.conftest import Live
 
 CANDIDATE = "a=candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"
@@ -24,7 +24,10 @@ def test_a_fragment_is_read() -> None:
         f"{CANDIDATE}\r\n{MDNS}\r\na=end-of-candidates\r\n"
     )
     assert fragment.ufrag == "EsAw" and fragment.done
-    assert [(c.ip, c.port, c.sdpMid) for c in fragment.candidates] == [("192.0.2.1", 5000, "0")]
+    assert [(c.ip, c.sdpMid) for c in fragment.candidates] == [
+        ("192.0.2.1", "0"),
+        ("0a1b.local", "0"),
+    ]
 
 
 @pytest.mark.parametrize("text", ["nonsense", "a=candidate:1 1 udp", "a=candidate:"])
@@ -47,11 +50,6 @@ def test_wild_fragments_are_read_or_refused(text: str) -> None:
         parse_fragment(text)
     except InvalidInput as error:
         assert error.message
-
-
-def test_mdns_candidates_are_left_out() -> None:
-    sdp = f"v=0\r\n{MDNS}\r\n{CANDIDATE}\r\n"
-    assert without_mdns(sdp) == f"v=0\r\n{CANDIDATE}\r\n"
 
 
 async def offer() -> str:
@@ -87,6 +85,8 @@ async def test_the_status_table(live: Live) -> None:
         assert answer.status_code == status, (body[:20], answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
 
+    refused = await http.post(whep, headers=sdp | {"Accept": "text/html"}, content=await offer())
+    assert refused.status_code == 406
     made = await http.post(whep, headers=sdp, content=await offer())
     assert made.status_code == 201 and made.headers["content-type"].startswith("application/sdp")
     resource, etag = made.headers["location"], made.headers["etag"]
@@ -96,9 +96,11 @@ async def test_the_status_table(live: Live) -> None:
     for extra, body, status in [
         ({}, text, 428),
         ({"If-Match": '"other"'}, text, 412),
-        ({"If-Match": "*"}, text, 422),
+        ({"If-Match": "*"}, "a=ice-ufrag:other\r\na=ice-pwd:x\r\n" + text, 422),
+        ({"If-Match": etag}, "a=ice-ufrag:other\r\na=ice-pwd:x\r\n" + text, 422),
         ({"If-Match": etag}, "nonsense", 422),
-        ({"If-Match": etag}, text, 204),
+        ({"If-Match": f'"other", {etag}'}, text, 204),
+        ({"If-Match": "*"}, text, 204),  # after the end of candidates: changes nothing
     ]:
         answer = await http.patch(resource, headers=frag | extra, content=body)
         assert answer.status_code == status, answer.text

@@ -1,0 +1,148 @@
+"""Routes of the sessions: create, show, end, and their control sockets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, WebSocket
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from core import SaccadeError
+from planner.categories import LABELS
+from runtime.session import Session
+from runtime.sessions import Sessions
+from stream import control
+from stream.access import Tokens, bearer, socket_token
+from stream.problems import may_answer
+from stream.settings import StreamSettings
+
+SESSIONS = "/v1/sessions"
+NOT_THERE = 4404
+"Close code: no such session."
+NOT_ALLOWED = 4401
+"Close code: the token does not open this session."
+
+
+class NewSession(BaseModel):
+    """What a session is created with."""
+
+    model_config = ConfigDict(extra="forbid")
+    portrait: str | None = Field(None, max_length=64)
+    "Id of a portrait; the first one when there is none."
+    label: str = Field("idle", max_length=64)
+    "State to begin in; `/v1/labels` lists them."
+    instruction: str = Field("", max_length=2000)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+    "The same seed moves the same way."
+
+
+class CreatedSession(BaseModel):
+    """How to reach a new session."""
+
+    id: str
+    whep: str
+    "Where to POST an offer (WHEP)."
+    control: str
+    "Where the control socket is."
+    token: str
+    "Opens all routes of this session."
+    portrait: str
+    expires_in: float | None
+    "Seconds until it ends without viewers and commands; null for never."
+
+
+def label_list() -> list[dict[str, str]]:
+    """The states an avatar can be in, as the API tells them."""
+    return [
+        {"name": name, "title": kind.title, "description": kind.description}
+        for name, kind in LABELS.items()
+    ]
+
+
+def opener(sessions: Sessions, tokens: Tokens) -> Callable[..., Session]:
+    """The dependency that finds the session of a path and checks the caller's token."""
+
+    def opened(id: str, authorization: Annotated[str | None, Header()] = None) -> Session:
+        session = sessions.get(id)
+        if not tokens.accepts(session, bearer(authorization)):
+            raise HTTPException(
+                401,
+                "This needs the session's token: Authorization: Bearer …",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        return session
+
+    return opened
+
+
+def session_routes(sessions: Sessions, tokens: Tokens, settings: StreamSettings) -> APIRouter:
+    """All of them over one `Sessions`."""
+    router = APIRouter(tags=["sessions"])
+    opened = Depends(opener(sessions, tokens))
+    sockets: Counter[Session] = Counter()
+
+    @router.get("/v1/labels")
+    async def list_labels() -> list[dict[str, str]]:
+        """The states an avatar can be in."""
+        return label_list()
+
+    @router.post(
+        SESSIONS,
+        status_code=201,
+        response_model=CreatedSession,
+        responses=may_answer(404, 413, 422, 503),
+    )
+    async def create_session(wanted: NewSession | None = None) -> JSONResponse:
+        """A living avatar. It ends on DELETE, or when nobody watched or spoke for a while."""
+        wanted = wanted or NewSession.model_validate({})
+        session = await sessions.create(**wanted.model_dump())
+        base = f"{SESSIONS}/{session.id}"
+        body = CreatedSession(
+            id=session.id,
+            whep=f"{base}/whep",
+            control=f"{base}/control",
+            token=tokens.issue(session),
+            portrait=session.portrait.id,
+            expires_in=session.info()["expires_in"],
+        )
+        return JSONResponse(body.model_dump(), 201, {"Location": base})
+
+    @router.get(SESSIONS + "/{id}", responses=may_answer(401, 404))
+    async def show_session(session: Session = opened) -> dict[str, Any]:
+        """What it does right now."""
+        return session.info()
+
+    @router.delete(SESSIONS + "/{id}", status_code=204, responses=may_answer(401, 404))
+    async def end_session(session: Session = opened) -> None:
+        """End it; its viewers are disconnected."""
+        await sessions.close(session.id)
+
+    @router.websocket(SESSIONS + "/{id}/control")
+    async def control_socket(socket: WebSocket, id: str) -> None:
+        """Commands and sound in, events out. A browser only sees why if we accept first."""
+        token, subprotocol = socket_token(socket)
+        await socket.accept(subprotocol)
+        try:
+            session = sessions.get(id)
+        except SaccadeError as error:
+            await socket.close(NOT_THERE, error.message)
+            return
+        if not tokens.accepts(session, token):
+            await socket.close(NOT_ALLOWED, "The token does not open this session.")
+            return
+        if sockets[session] >= settings.max_sockets:
+            await socket.close(control.TRY_AGAIN, "Too many control sockets.")
+            return
+        sockets[session] += 1
+        try:
+            await control.serve(socket, session, label_list())
+        finally:
+            sockets[session] -= 1
+            if not sockets[session]:
+                del sockets[session]
+
+    return router

@@ -1,0 +1,123 @@
+"""Routes of WHEP (draft-ietf-wish-whep; the resource model is that of WHIP, RFC 9725)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from starlette.exceptions import HTTPException
+
+from runtime.session import Session
+from runtime.sessions import Sessions
+from stream.access import Tokens, acceptable
+from stream.api_sessions import SESSIONS, opener
+from stream.ice import link_header
+from stream.problems import may_answer
+from stream.settings import StreamSettings
+from stream.whep import MAX_SDP, Fragment, Peers, parse_fragment
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+ANSWER: dict[int | str, dict[str, Any]] = {201: {"content": {SDP: TEXT}}}
+
+
+def _body(kind: str) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {kind: TEXT}}}
+
+
+def whep_routes(
+    sessions: Sessions, tokens: Tokens, peers: Peers, settings: StreamSettings
+) -> APIRouter:
+    """Offer, trickle, leave."""
+    router = APIRouter(tags=["whep"])
+    opened = Depends(opener(sessions, tokens))
+    endpoint = SESSIONS + "/{id}/whep"
+    resource = endpoint + "/{secret}"
+    links = link_header(settings)
+    common = {"Accept-Patch": FRAGMENT} | ({"Link": links} if links else {})
+
+    @router.options(endpoint, status_code=204, response_class=Response)
+    async def discover(id: str) -> Response:
+        """What the endpoint takes, and which ICE servers help."""
+        return Response(status_code=204, headers={"Accept-Post": SDP} | common)
+
+    @router.post(
+        endpoint,
+        status_code=201,
+        response_class=Response,
+        responses=ANSWER | may_answer(400, 401, 404, 406, 413, 415, 422, 503),
+        openapi_extra=_body(SDP),
+    )
+    async def watch(
+        request: Request,
+        session: Session = opened,
+        accept: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """Offer → answer. Audio that the offer sends drives the avatar."""
+        if not acceptable(accept, SDP):
+            raise HTTPException(406, f"The answer is {SDP}, which Accept does not allow.")
+        peer, answer = await peers.answer(session, await _text(request, SDP))
+        where = f"{SESSIONS}/{session.id}/whep/{peer.id}"
+        return Response(answer, 201, {"Location": where, "ETag": peer.etag} | common, SDP)
+
+    @router.patch(
+        resource,
+        status_code=204,
+        response_class=Response,
+        responses=may_answer(400, 401, 404, 412, 413, 415, 422, 428),
+        openapi_extra=_body(FRAGMENT),
+    )
+    async def trickle(
+        request: Request,
+        secret: str,
+        session: Session = opened,
+        if_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """More candidates (RFC 8840). ICE restarts are answered 422: POST a new offer instead."""
+        peer = peers.get(session, secret)
+        fragment = parse_fragment(await _text(request, FRAGMENT))
+        _check(fragment, peer.ufrag, peer.etag, if_match)
+        for candidate in fragment.candidates:
+            await peer.add_candidate(candidate)
+        if fragment.done:
+            await peer.add_candidate(None)
+        return Response(status_code=204)
+
+    @router.delete(
+        resource, status_code=200, response_class=Response, responses=may_answer(401, 404)
+    )
+    async def leave(secret: str, session: Session = opened) -> Response:
+        """Stop watching."""
+        await peers.get(session, secret).close()
+        return Response(status_code=200)
+
+    return router
+
+
+def _check(fragment: Fragment, ufrag: str, etag: str, if_match: str | None) -> None:
+    """Raises HTTPException for a fragment that may not be applied."""
+    if if_match is None:
+        raise HTTPException(428, "Send the ETag of the resource as If-Match.")
+    if fragment.ufrag not in (None, ufrag):
+        # RFC 9725 section 4.3: a server of one kind of PATCH answers the other one with 422.
+        raise HTTPException(422, "ICE restart is not supported; POST a new offer.")
+    if not {"*", etag} & {tag.strip() for tag in if_match.split(",")}:
+        raise HTTPException(412, "The ETag is not that of this resource.")
+
+
+async def _text(request: Request, expected: str) -> str:
+    """The body as text. Raises 415 for another type, 413 and 400 for what can not be SDP."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != expected:
+        raise HTTPException(415, f"Send {expected}, not {kind or 'an untyped body'}.")
+    body = await request.body()
+    if len(body) > MAX_SDP:
+        raise HTTPException(413, f"The body has more than {MAX_SDP} bytes.")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise HTTPException(400, "The body is not text.") from None
+    if not text.strip():
+        raise HTTPException(400, "The body is empty.")
+    return text
