@@ -48,6 +48,14 @@ CONTROLS_FRAMES: Final = 5
 "Frames in one `controls` event: five events a second are smooth in a chart and cheap to send."
 REST_FRAMES: Final = 6 * FPS
 "Six quiet seconds after speaking, the avatar goes from listening to idle."
+FELT_WHILE_SPEAKING: Final = 0.6
+"How much of an expression's mouth (a smile) stays while the mouth is busy with sounds."
+FELT_STEP: Final = 0.04
+"Change of that share from frame to frame: ten frames from one to the other."
+ACCENT_RISE: Final = 6.0
+"dB above the speaker's recent loudness that make a stressed syllable (free: by ear)."
+ACCENT_GAP: Final = 20
+"Frames between two accents: beats come with words, not with syllables."
 LIVE_HANGOVER_FRAMES: Final = 12
 "A microphone quiet for 480 ms has stopped speaking; shorter gaps are pauses between words."
 
@@ -99,6 +107,9 @@ class Session:
         self._media = MediaHub()
         self._quiet = 0
         self._live_quiet = 0
+        self._felt = 1.0
+        self._loudness = -40.0
+        self._since_accent = 0
         self._controls: list[F32] = []
         self._sounding: str | None = None
 
@@ -260,8 +271,10 @@ class Session:
         spoken = [self._hear(self._speech.take()) for _ in range(frames)]
         samples = np.concatenate(spoken)
         self._utterances.drained()
+        spoken_mouth = self._mouth.push(samples)
+        self._stress(frames)
         controls = self._behaviour.advance(frames)
-        mouth = self._mix_mouth(self._mouth.push(samples), self._behaviour.last_mouth)
+        mouth = self._mix_mouth(spoken_mouth, self._behaviour.last_mouth)
         window = Window(
             start=self._frame,
             controls=controls,
@@ -377,9 +390,22 @@ class Session:
     def _has_more(self) -> bool:
         return self._utterances.waiting or self._speech.active
 
+    def _stress(self, frames: int) -> None:
+        """A syllable louder than its surroundings gets a beat of the head."""
+        self._since_accent += frames
+        if not self._mouth.speaking:
+            return
+        rise = self._mouth.loudness - self._loudness
+        self._loudness += 0.05 * rise
+        if rise > ACCENT_RISE and self._since_accent > ACCENT_GAP:
+            self._behaviour.accent(rise / 12)
+            self._since_accent = 0
+
     def _mix_mouth(self, spoken: MouthTrack, felt: MouthTrack) -> MouthTrack:
         """Speech over expression: a smile stays while talking, but gives way to the sounds."""
-        return MouthTrack(np.clip(spoken.values + 0.7 * felt.values, 0, 1, dtype=np.float32))
+        share = FELT_WHILE_SPEAKING if self.state is State.SPEAKING else 1.0
+        self._felt += min(FELT_STEP, max(-FELT_STEP, share - self._felt))
+        return MouthTrack(np.clip(spoken.values + self._felt * felt.values, 0, 1, dtype=np.float32))
 
     def _tell_plan(self, controls: ControlTrack) -> None:
         """Publish what the eyes will do, and the controls as they are."""

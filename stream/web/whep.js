@@ -35,7 +35,11 @@ export class WhepPlayer {
     this.pc = new RTCPeerConnection({ iceServers: knownIceServers, bundlePolicy: "max-bundle" });
     this.pc.addTransceiver("video", { direction: "recvonly" });
     this.pc.addTransceiver("audio", { direction: "recvonly" });
-    this.pc.ontrack = ({ track }) => this.stream.addTrack(track);
+    this.pc.ontrack = ({ track, receiver }) => {
+      // A conversation wants the shortest buffer the network allows; browsers add some by default.
+      if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+      this.stream.addTrack(track);
+    };
     this.pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
     this.pc.onconnectionstatechange = () => this.#follow();
   }

@@ -29,7 +29,10 @@ window.openViewer = async ({ portrait, codec, sound } = {}) => {
   document.body.append(video);
   const stream = new MediaStream();
   video.srcObject = stream;
-  pc.ontrack = (e) => stream.addTrack(e.track);
+  pc.ontrack = (e) => {
+    if ("jitterBufferTarget" in e.receiver) e.receiver.jitterBufferTarget = 0; // as the page does
+    stream.addTrack(e.track);
+  };
   const line = pc.addTransceiver("video", { direction: "recvonly" });
   pc.addTransceiver("audio", { direction: "recvonly" });
   if (codec) {
