@@ -6,10 +6,9 @@ from collections import OrderedDict
 from threading import Lock
 from typing import Final, Protocol
 
+from core import U8, Portrait
 from engines.puppet import Puppet
 from engines.rig import Rig, build_rig
-
-from core import U8, Portrait
 from runtime.window import Window
 
 RIG_CACHE: Final = 8

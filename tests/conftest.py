@@ -6,9 +6,9 @@ from pathlib import Path
 
 import openpeople
 import pytest
-from engines.enrol import enrol
 
 from core import Portrait
+from engines.enrol import enrol
 
 PEOPLE = Path(openpeople.__file__).parent / "data" / "curated"
 

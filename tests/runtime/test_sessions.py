@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
-from runtime.portraits import PortraitStore
 
 from core import SAMPLES_PER_FRAME, U8, Busy, NotFound
 from runtime.media import FeedClosed
+from runtime.portraits import PortraitStore
 from runtime.session import Session
 from runtime.sessions import Sessions
 from runtime.settings import RuntimeSettings
