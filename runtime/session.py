@@ -29,6 +29,7 @@ from core import (
 from engines.mouth import MouthDriver
 from engines.voice import Voice
 from face import FaceModel
+from planner.action import Action
 from planner.behaviour import Behaviour
 from planner.manners import State as Manner
 from planner.mapping import to_keypoints
@@ -421,7 +422,7 @@ class Session:
             self._events.publish(Event("controls", {"rate": FPS, "values": values}, pts))
 
 
-def _on_wire(action: Any) -> dict[str, Any]:
+def _on_wire(action: Action) -> dict[str, Any]:
     return {
         "kind": action.kind,
         "start": action.start * SAMPLES_PER_FRAME,

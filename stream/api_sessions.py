@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, WebSocket
@@ -63,10 +63,10 @@ def label_list() -> list[dict[str, str]]:
     ]
 
 
-def opener(sessions: Sessions, tokens: Tokens) -> Callable[..., Session]:
+def opener(sessions: Sessions, tokens: Tokens) -> Callable[..., Awaitable[Session]]:
     """The dependency that finds the session of a path and checks the caller's token."""
 
-    def opened(id: str, authorization: Annotated[str | None, Header()] = None) -> Session:
+    async def opened(id: str, authorization: Annotated[str | None, Header()] = None) -> Session:
         session = sessions.get(id)
         if not tokens.accepts(session, bearer(authorization)):
             raise HTTPException(

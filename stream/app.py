@@ -69,16 +69,20 @@ def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "If-Match"],
             expose_headers=["Location", "Link", "ETag", "Accept-Patch", "Retry-After"],
         )
-    app.include_router(health_routes(sessions, Metrics(sessions, peers)))
-    app.include_router(portrait_routes(sessions.portraits))
-    app.include_router(session_routes(sessions, tokens, settings))
-    app.include_router(whep_routes(sessions, tokens, peers, settings))
+    routers = (
+        health_routes(sessions, Metrics(sessions, peers)),
+        portrait_routes(sessions.portraits),
+        session_routes(sessions, tokens, settings),
+        whep_routes(sessions, tokens, peers, settings),
+    )
+    for router in routers:
+        app.include_router(router)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         return Response(reference_page(app.openapi()), media_type="text/html", headers=SECURITY)
 
-    app.mount("/", Page(list(app.routes)))
+    app.mount("/", Page([route for router in routers for route in router.routes]))
     return app
 
 

@@ -54,7 +54,7 @@ def read_offer(text: str) -> Offer:
         raise InvalidInput("The offer has no media section; add a recvonly video transceiver.")
     if len(description.media) > MAX_SECTIONS:
         raise InvalidInput(f"The offer has more than {MAX_SECTIONS} media sections.")
-    _check_bundle(description)
+    _mend_bundle(description)
     description.host = None
     hides = any([_mend(media) for media in description.media])
     kinds = frozenset(m.kind for m in description.media if m.direction in ("recvonly", "sendrecv"))
@@ -65,14 +65,13 @@ def read_offer(text: str) -> Offer:
     return Offer(str(description), kinds & {"audio", "video"}, ufrag or "", hides)
 
 
-def _check_bundle(description: SessionDescription) -> None:
-    """Sections have names of their own, and a bundle names sections that are there (RFC 9143)."""
+def _mend_bundle(description: SessionDescription) -> None:
+    """Every section has a name of its own, and a bundle names none that is missing (RFC 9143)."""
     mids = [media.rtp.muxId for media in description.media]
     if len(set(mids)) != len(mids) or (len(mids) > 1 and not all(mids)):
         raise InvalidInput("The offer has media sections without a mid of their own.")
     for group in description.group:
-        if not set(group.items) <= set(mids) or len(set(group.items)) != len(group.items):
-            raise InvalidInput("The offer has a group of media sections that are not there.")
+        group.items = [mid for mid in dict.fromkeys(group.items) if mid in mids]
 
 
 def _mend(media: MediaDescription) -> bool:

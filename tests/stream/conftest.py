@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -25,6 +26,7 @@ class Live:
     base: str
     sessions: Sessions
     http: httpx.AsyncClient
+    stop: Callable[[], Awaitable[None]]
 
     async def session(self, **wanted: object) -> dict[str, str]:
         """Create a session; the answer plus the headers that open it."""
@@ -42,10 +44,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PortraitStore:
     return PortraitStore(tmp_path_factory.mktemp("portraits"), limit=3)
 
 
-@pytest.fixture
-async def live(store: PortraitStore) -> AsyncIterator[Live]:
+@asynccontextmanager
+async def serving(store: PortraitStore) -> AsyncIterator[Live]:
+    """A server for as long as it is entered."""
     runtime = RuntimeSettings(size=256, max_sessions=2)
-    settings = StreamSettings(connect_timeout=3.0, max_viewers=2, max_upload=4 << 20)
+    settings = StreamSettings(
+        connect_timeout=3.0, disconnect_grace=1.5, max_viewers=2, max_sockets=2, max_upload=4 << 20
+    )
     async with Sessions(store, None, runtime) as sessions:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -53,16 +58,27 @@ async def live(store: PortraitStore) -> AsyncIterator[Live]:
             create_app(sessions, settings),
             log_config=None,
             ws="websockets-sansio",
+            ws_max_size=1 << 20,
             timeout_graceful_shutdown=2,
         )
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
+
+        async def stop() -> None:
+            server.should_exit = True
+            await running
+
         base = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=base, timeout=20) as http:
             async with asyncio.timeout(60):
                 while not (server.started and sessions.ready):  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0.02)
-            yield Live(base, sessions, http)
-        server.should_exit = True
-        await running
+            yield Live(base, sessions, http, stop)
+        await stop()
         listener.close()
+
+
+@pytest.fixture
+async def live(store: PortraitStore) -> AsyncIterator[Live]:
+    async with serving(store) as running:
+        yield running

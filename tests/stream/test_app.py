@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
+from runtime.portraits import PortraitStore
+from runtime.sessions import Sessions
+from runtime.settings import RuntimeSettings
+from stream.app import create_app
+from stream.settings import StreamSettings
 from tests.conftest import PEOPLE
 from tests.stream.conftest import Live
 
@@ -35,7 +43,9 @@ async def test_health_and_page(live: Live) -> None:
     is_problem(await live.http.get("/nowhere"), 404)
     is_problem(await live.http.get("/../server.py"), 404)
     is_problem(await live.http.get("/%2e%2e/server.py"), 404)
-    is_problem(await live.http.post("/healthz"), 405)
+    refused = await live.http.post("/healthz")
+    is_problem(refused, 405)
+    assert refused.headers["allow"] == "GET"
 
 
 async def test_metrics_speak_prometheus(live: Live) -> None:
@@ -140,9 +150,109 @@ async def test_full_house(live: Live) -> None:
     assert int(refused.headers["retry-after"]) > 0
 
 
-def socket_of(live: Live, session: dict[str, str], token: str | None = None) -> connect:
+async def test_small_bodies_are_held_to_a_small_limit(live: Live) -> None:
+    is_problem(await live.http.post("/v1/sessions", content=b" " * (200 << 10)), 413)
+
+    async def trickle() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * (10 << 10)
+
+    is_problem(await live.http.post("/v1/sessions", content=trickle()), 413)
+    assert live.sessions.list() == []
+
+
+async def test_a_bug_is_logged_and_not_shown(
+    store: PortraitStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions = Sessions(store, None, RuntimeSettings())  # never entered: creating fails
+
+    app = create_app(sessions, StreamSettings())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        answer = await http.post("/v1/sessions")
+        assert (await http.get("/readyz")).status_code == 503
+    body = is_problem(answer, 500)
+    assert "async with" not in str(body)
+    assert "AssertionError" in caplog.text and "Traceback" in caplog.text
+
+
+async def test_other_origins_may_call_when_they_are_allowed(store: PortraitStore) -> None:
+    origin = "https://app.example.com"
+    settings = StreamSettings(
+        allowed_origins=(origin,), ice_servers=("turn:turn.example.com:3478 ann sesame",)
+    )
+    app = create_app(Sessions(store, None, RuntimeSettings()), settings)
+    ask = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http:
+        preflight = await http.options("/v1/sessions/x/whep/y", headers=ask)
+        assert preflight.headers["access-control-allow-origin"] == origin
+        assert "PATCH" in preflight.headers["access-control-allow-methods"]
+        stranger = await http.options("/v1/sessions", headers=ask | {"Origin": "https://x.test"})
+        assert stranger.status_code == 400
+        plain = await http.options("/v1/sessions/x/whep", headers={"Origin": origin})
+        assert plain.headers["link"] == (
+            '<turn:turn.example.com:3478>; rel="ice-server"; username="ann"; credential="sesame";'
+            ' credential-type="password"'
+        )
+        exposed = plain.headers["access-control-expose-headers"]
+        assert {"Location", "Link", "ETag"} <= set(exposed.split(", "))
+        missing = await http.get("/v1/sessions/nosuch", headers={"Origin": origin})
+        assert is_problem(missing, 404) and missing.headers["access-control-allow-origin"] == origin
+
+
+async def test_the_description_lists_every_route_and_its_problems(live: Live) -> None:
+    described = (await live.http.get("/openapi.json")).json()
+    paths = described["paths"]
+    whep = paths["/v1/sessions/{id}/whep"]["post"]
+    assert "application/sdp" in whep["requestBody"]["content"]
+    assert {"201", "401", "404", "406", "415", "422", "503"} <= set(whep["responses"])
+    assert "application/problem+json" in whep["responses"]["503"]["content"]
+    assert "multipart/form-data" in paths["/v1/portraits"]["post"]["requestBody"]["content"]
+    assert len(paths) >= 11
+    for methods in paths.values():
+        assert all(route["summary"] and route["description"] for route in methods.values())
+
+
+BAD_REQUESTS = [
+    ("GET", "/v1/sessions", 405),
+    ("PUT", "/v1/portraits", 405),
+    ("PATCH", "/v1/labels", 405),
+    ("DELETE", "/v1/sessions/nosuch", 404),
+    ("GET", "/v1/sessions/nosuch", 404),
+    ("POST", "/v1/sessions/nosuch/whep", 404),
+    ("GET", "/v1/sessions/nosuch/whep", 405),
+    ("PATCH", "/v1/sessions/nosuch/whep/x", 404),
+    ("DELETE", "/v1/sessions/nosuch/whep/x", 404),
+    ("GET", "/v1/sessions/nosuch/control", 404),
+    ("GET", "/v1/portraits/%00", 404),
+    ("GET", "/v1/portraits/nosuch/thumbnail", 404),
+    ("DELETE", "/v1/portraits/nosuch", 404),
+    ("GET", "/web/../../server.py", 404),
+    ("GET", "/..%2fserver.py", 404),
+    ("GET", "//etc/passwd", 404),
+    ("GET", "/" + "a" * 3000, 404),
+    ("DELETE", "/", 405),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), BAD_REQUESTS)
+async def test_every_wrong_turn_ends_in_a_problem(
+    plain: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    is_problem(await plain.request(method, path), status)
+
+
+@pytest.fixture
+async def plain(store: PortraitStore) -> AsyncIterator[httpx.AsyncClient]:
+    """The application without a server around it, without sessions."""
+    app = create_app(Sessions(store, None, RuntimeSettings()), StreamSettings())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http:
+        yield http
+
+
+def socket_of(live: Live, session: dict[str, str], **options: Any) -> connect:
     base = live.base.replace("http", "ws")
-    return connect(f"{base}{session['control']}?token={token or session['token']}")
+    return connect(f"{base}{session['control']}?token={session['token']}", **options)
 
 
 async def until(socket: ClientConnection, kind: str) -> dict[str, object]:
@@ -195,3 +305,74 @@ async def test_a_client_that_only_talks_nonsense_is_closed(live: Live) -> None:
                 while True:
                     await socket.recv()
     assert caught.value.rcvd is not None and caught.value.rcvd.code == 1008
+
+
+async def test_the_token_may_come_as_a_subprotocol(live: Live) -> None:
+    session = await live.session()
+    address = live.base.replace("http", "ws") + session["control"]
+    offered = [Subprotocol("saccade.v1"), Subprotocol(f"token.{session['token']}")]
+    async with connect(address, subprotocols=offered) as socket:
+        assert socket.subprotocol == "saccade.v1"
+        await until(socket, "hello")
+    headers = live.auth(session)
+    async with connect(address, additional_headers=headers) as socket:
+        await until(socket, "hello")
+
+
+async def test_a_socket_to_nowhere_is_told_so(live: Live) -> None:
+    async with connect(live.base.replace("http", "ws") + "/v1/nowhere") as socket:
+        with pytest.raises(ConnectionClosed) as caught:
+            await socket.recv()
+    assert caught.value.rcvd is not None and caught.value.rcvd.code == 4404
+
+
+async def test_one_socket_too_many_is_told_to_come_back(live: Live) -> None:
+    session = await live.session()
+    async with socket_of(live, session) as first, socket_of(live, session) as second:
+        await until(first, "hello")
+        await until(second, "hello")
+        async with socket_of(live, session) as third:
+            with pytest.raises(ConnectionClosed) as caught:
+                await third.recv()
+        assert caught.value.rcvd is not None and caught.value.rcvd.code == 1013
+    async with socket_of(live, session) as again:
+        await until(again, "hello")
+
+
+async def test_sound_of_any_size_is_taken_or_refused_and_the_socket_stays(live: Live) -> None:
+    session = await live.session()
+    async with socket_of(live, session) as socket:
+        await socket.send(b"")
+        await socket.send(b"\x01")
+        await socket.send(bytes(2 * 16_000 * 11))
+        assert "10 s" in str((await until(socket, "error"))["detail"])
+        await socket.send('{"id": "still", "type": "ping"}')
+        assert (await until(socket, "ok"))["cause"] == "still"
+
+
+async def test_an_oversized_message_closes_the_socket_with_1009(live: Live) -> None:
+    session = await live.session()
+    async with socket_of(live, session) as socket:
+        with pytest.raises(ConnectionClosed) as caught:
+            await socket.send(bytes(3 << 20))
+            async with asyncio.timeout(5):
+                while True:
+                    await socket.recv()
+    assert caught.value.rcvd is not None and caught.value.rcvd.code == 1009
+
+
+async def test_a_client_that_does_not_read_is_let_go(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.control.SEND_TIMEOUT", 0.3)
+    session = await live.session()
+    living = live.sessions.get(session["id"])
+    async with socket_of(live, session, max_queue=1) as socket:
+        await until(socket, "hello")
+        async with asyncio.timeout(10):
+            while living._events.feeds:
+                for _ in range(50):
+                    living._emit("state", {"filler": secrets.token_hex(50_000)})
+                await asyncio.sleep(0.02)
+        socket.transport.abort()
+    assert living.state == "idle"  # the session lives on

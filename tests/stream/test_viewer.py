@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -18,8 +19,10 @@ from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 from websockets.asyncio.client import connect
 
+from core import F32
+from runtime.portraits import PortraitStore
 from tests.runtime.test_session import vowel
-from tests.stream.conftest import Live
+from tests.stream.conftest import Live, serving
 
 
 class Viewer:
@@ -39,18 +42,24 @@ class Viewer:
 
 @asynccontextmanager
 async def viewer(
-    live: Live, session: dict[str, str], *, microphone: Any = None, codec: str = "VP8"
+    live: Live,
+    session: dict[str, str],
+    *,
+    microphone: Any = None,
+    codec: str = "VP8",
+    direction: str = "recvonly",
+    sound: bool = True,
 ) -> AsyncIterator[Viewer]:
     pc = RTCPeerConnection()
     try:
-        line = pc.addTransceiver("video", direction="recvonly")
+        line = pc.addTransceiver("video", direction=direction)
         known = RTCRtpReceiver.getCapabilities("video")
         assert known is not None
         line.setCodecPreferences([c for c in known.codecs if c.name.upper() in (codec, "RTX")])
-        if microphone is None:
-            pc.addTransceiver("audio", direction="recvonly")
-        else:
+        if microphone is not None:
             pc.addTrack(microphone)
+        elif sound:
+            pc.addTransceiver("audio", direction="recvonly")
         seen = Viewer(pc, "", 0.0)
         pc.on("track", lambda track: seen.tracks.__setitem__(track.kind, track))
         await pc.setLocalDescription(await pc.createOffer())
@@ -131,13 +140,73 @@ class Vowels(AudioStreamTrack):
         return frame
 
 
-async def test_a_viewer_s_microphone_drives_the_avatar(live: Live) -> None:
+async def test_a_viewer_s_microphone_drives_the_avatar_until_it_leaves(live: Live) -> None:
     session = await live.session()
+    living = live.sessions.get(session["id"])
     async with viewer(live, session, microphone=Vowels()) as seen:
         heard = await seen.frames("audio", 100)
         assert loudness(heard[50:]) > 0.05
-        assert live.sessions.get(session["id"]).state == "speaking"
-    await gone(live, session)
+        assert living.state == "speaking"
+        await live.http.delete(seen.resource, headers=live.auth(session))
+    async with asyncio.timeout(3):
+        while living.state == "speaking":  # noqa: ASYNC110 - polled from outside
+            await asyncio.sleep(0.05)
+
+
+async def test_a_second_microphone_does_not_talk_into_the_first(live: Live) -> None:
+    session = await live.session()
+    pushed: list[int] = []
+    living = live.sessions.get(session["id"])
+    push = living.push_audio
+
+    def counted(samples: F32, cause: str | None = None, *, live: bool = False) -> None:
+        pushed.append(len(samples))
+        push(samples, cause, live=live)
+
+    living.push_audio = counted  # type: ignore[method-assign]
+    async with (
+        viewer(live, session, microphone=Vowels()) as first,
+        viewer(live, session, microphone=Vowels()) as second,
+    ):
+        await asyncio.gather(first.frames("audio", 10), second.frames("audio", 10))
+        pushed.clear()
+        began = time.monotonic()
+        await first.frames("audio", 50)
+        pace = sum(pushed) / (time.monotonic() - began)
+    assert 10_000 < pace < 22_000  # one microphone's 16,000 samples a second
+
+
+async def test_who_wants_only_the_picture_gets_it(live: Live) -> None:
+    session = await live.session()
+    async with viewer(live, session, sound=False) as seen:
+        await seen.frames("video", 20)
+        assert set(seen.tracks) == {"video"}
+
+
+async def test_a_stall_of_the_session_does_not_freeze_a_silent_viewer(live: Live) -> None:
+    session = await live.session()
+    async with viewer(live, session, sound=False) as seen:
+        await seen.frames("video", 5)
+        live.sessions.get(session["id"]).epoch += 0.5
+        live.sessions.get(session["id"]).epoch -= 0.5
+        time.sleep(0.6)  # noqa: ASYNC251 - the whole server stands still
+        before = time.monotonic()
+        await seen.frames("video", 25)
+        assert time.monotonic() - before < 3
+
+
+async def test_a_camera_is_not_asked_for(live: Live) -> None:
+    """Pictures nobody looks at would only fill a queue."""
+    session = await live.session()
+    async with viewer(live, session, direction="sendrecv") as seen:
+        await seen.frames("video", 3)
+        directions = {t.kind: t.currentDirection for t in seen.pc.getTransceivers()}
+        assert directions == {"video": "recvonly", "audio": "recvonly"}
+
+
+def open_files() -> int:
+    """File descriptors of this process, sockets among them."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def gone(live: Live, session: dict[str, str]) -> None:
@@ -176,6 +245,45 @@ async def test_viewers_come_back_to_a_living_session(live: Live) -> None:
     assert live.sessions.get(session["id"]).state == "idle"
 
 
+async def test_a_viewer_whose_network_vanishes_is_noticed(live: Live) -> None:
+    session = await live.session()
+    async with viewer(live, session) as seen:
+        await seen.frames("video", 3)
+        connection = seen.pc.getTransceivers()[0].receiver.transport.transport._connection
+        for protocol in connection._protocols:
+            protocol.transport.abort()  # no goodbye: the socket is just gone
+        await gone(live, session)
+
+
+async def test_a_session_that_ends_while_a_viewer_connects_frees_it(live: Live) -> None:
+    session = await live.session()
+    pc = RTCPeerConnection()
+    pc.addTransceiver("video", direction="recvonly")
+    await pc.setLocalDescription(await pc.createOffer())
+    headers = {"Content-Type": "application/sdp"} | live.auth(session)
+    sdp = str(pc.localDescription.sdp)
+    answer = await live.http.post(session["whep"], headers=headers, content=sdp)
+    assert answer.status_code == 201
+    await live.http.delete(f"/v1/sessions/{session['id']}", headers=live.auth(session))
+    async with asyncio.timeout(1):
+        while "saccade_viewers 0.0" not in (await live.http.get("/metrics")).text:
+            await asyncio.sleep(0.02)
+    await pc.close()
+
+
+async def test_a_server_that_stops_says_goodbye(store: PortraitStore) -> None:
+    before = asyncio.all_tasks()
+    async with serving(store) as live:
+        session = await live.session()
+        async with viewer(live, session) as seen:
+            await seen.frames("video", 3)
+            await live.stop()
+            with pytest.raises((MediaStreamError, TimeoutError)):
+                await seen.frames("video", 1000)
+    await asyncio.sleep(0.1)
+    assert asyncio.all_tasks() <= before
+
+
 async def test_connecting_and_leaving_leaves_nothing_behind(live: Live) -> None:
     async def once() -> None:
         session = await live.session()
@@ -186,11 +294,12 @@ async def test_connecting_and_leaving_leaves_nothing_behind(live: Live) -> None:
 
     await once()
     await asyncio.sleep(0.5)
-    before = len(asyncio.all_tasks())
-    for _ in range(15):
+    before, sockets = len(asyncio.all_tasks()), open_files()
+    for _ in range(30):
         await once()
     await asyncio.sleep(1.0)
     assert len(asyncio.all_tasks()) <= before + 2
+    assert open_files() <= sockets + 2
     assert live.sessions.list() == []
     metrics: httpx.Response = await live.http.get("/metrics")
     assert "saccade_viewers 0.0" in metrics.text
