@@ -45,6 +45,15 @@ REFUSALS: Final = (
     InternalError, InvalidAccessError, InvalidStateError, OperationError,
 )  # fmt: skip
 "What aiortc raises on descriptions it can not use."
+SENDER: Final = "_RTCRtpTransceiver__sender"
+"Where aiortc keeps a transceiver's sender."
+DIRECTIONS: Final = {
+    (True, True): "sendrecv",
+    (True, False): "sendonly",
+    (False, True): "recvonly",
+    (False, False): "inactive",
+}
+"(we send, we receive) → the direction of a media section."
 
 
 class Peer:
@@ -215,17 +224,6 @@ class Peer:
         task = asyncio.create_task(work, name=f"{name} {self.session.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-SENDER: Final = "_RTCRtpTransceiver__sender"
-"Where aiortc keeps a transceiver's sender."
-DIRECTIONS: Final = {
-    (True, True): "sendrecv",
-    (True, False): "sendonly",
-    (False, True): "recvonly",
-    (False, False): "inactive",
-}
-"(we send, we receive) → the direction of a media section."
 
 
 def tune_ice(settings: StreamSettings) -> None:

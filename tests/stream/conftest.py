@@ -49,7 +49,7 @@ async def serving(store: PortraitStore) -> AsyncIterator[Live]:
     """A server for as long as it is entered."""
     runtime = RuntimeSettings(size=256, max_sessions=2)
     settings = StreamSettings(
-        connect_timeout=3.0, disconnect_grace=1.5, max_viewers=2, max_sockets=2, max_upload=4 << 20
+        connect_timeout=2.0, disconnect_grace=1.5, max_viewers=2, max_sockets=2, max_upload=4 << 20
     )
     async with Sessions(store, None, runtime) as sessions:
         listener = socket.create_server(("127.0.0.1", 0))

@@ -80,15 +80,10 @@ async def test_portraits_come_and_go(live: Live) -> None:
     is_problem(await live.http.get(one), 404)
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [(b"", "not-an-image"), (b"hello", "not-an-image"), (b"\xff\xd8\xff\xe0", "not-an-image")],
-)
-async def test_bad_portraits_are_refused_with_a_reason(
-    live: Live, body: bytes, reason: str
-) -> None:
-    problem = is_problem(await live.http.post("/v1/portraits", content=body), 422)
-    assert problem["reason"] == reason
+async def test_bad_portraits_are_refused_with_a_reason(live: Live) -> None:
+    for body in (b"", b"hello", b"\xff\xd8\xff\xe0"):
+        problem = is_problem(await live.http.post("/v1/portraits", content=body), 422)
+        assert problem["reason"] == "not-an-image"
     assert len((await live.http.get("/v1/portraits")).json()) == 10
 
 
@@ -117,21 +112,21 @@ async def test_a_session_s_life(live: Live) -> None:
     is_problem(await live.http.get(where, headers=auth), 404)
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        {"label": "flabbergasted"},
-        {"instruction": "x" * 3000},
-        {"instruction": "x" * 1000},
-        {"seed": -1},
-        {"seed": "one"},
-        {"colour": "red"},
-        {"portrait": 5},
-        [],
-    ],
-)
-async def test_bad_sessions_are_refused_and_take_no_place(live: Live, wanted: object) -> None:
-    is_problem(await live.http.post("/v1/sessions", json=wanted), 422)
+BAD_SESSIONS: list[object] = [
+    {"label": "flabbergasted"},
+    {"instruction": "x" * 3000},
+    {"instruction": "x" * 1000},
+    {"seed": -1},
+    {"seed": "one"},
+    {"colour": "red"},
+    {"portrait": 5},
+    [],
+]
+
+
+async def test_bad_sessions_are_refused_and_take_no_place(live: Live) -> None:
+    for wanted in BAD_SESSIONS:
+        is_problem(await live.http.post("/v1/sessions", json=wanted), 422)
     assert live.sessions.list() == []
 
 

@@ -21,7 +21,14 @@ from aiortc.rtcrtpparameters import (
     RTCRtpCodecParameters,
     RTCRtpSendParameters,
 )
-from aiortc.rtp import RtcpPacket, RtcpSrPacket, RtpPacket
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RtcpPacket,
+    RtcpPsfbPacket,
+    RtcpSrPacket,
+    RtpPacket,
+    pack_remb_fci,
+)
 
 import stream.sender
 from core import SAMPLES_PER_FRAME, VIDEO_CLOCK, WIRE_SAMPLE_RATE, AudioChunk, VideoFrame
@@ -168,3 +175,19 @@ async def test_a_storm_of_picture_losses_gives_two_key_frames_a_second(
     assert len(encoder.keys) >= 3  # the first frame is one, and the requests are not lost
     gaps = np.diff(encoder.keys)
     assert gaps.min() >= KEY_GAP - 0.005 and gaps.max() < KEY_GAP + 0.2
+
+
+async def test_the_receiver_s_bit_rate_reaches_the_encoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = Noting()
+    monkeypatch.setattr(stream.sender, "encoder_for", lambda codec, settings: encoder)
+    now = time.monotonic()
+    pacer = Pacer(lambda: now, wall=time.time(), now=now)
+    async with sending(Steady(5), VP8, pacer) as (sender, wire):
+        while not wire.timestamps:  # noqa: ASYNC110 - polled from outside
+            await asyncio.sleep(0.01)
+        fci = pack_remb_fci(640_000, [sender._ssrc])
+        remb = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=fci)
+        await sender._handle_rtcp_packet(remb)
+    assert encoder.target_bitrate == 640_000
