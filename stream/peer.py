@@ -7,10 +7,10 @@ import importlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiortc import (
     MediaStreamTrack,
@@ -35,6 +35,7 @@ from stream.settings import StreamSettings
 from stream.tracks import AudioTrack, VideoTrack
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CONSENT_CHECKS: Final = 3
 "Unanswered consent checks (RFC 7675) after which a network is taken for lost."
@@ -102,19 +103,24 @@ class Peer:
             InvalidInput: The offer can not be used. The peer is closed then.
         """
         self.ufrag, self._hides = offer.ufrag, offer.hides
+        pc = self._pc
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+            await self._step(pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer")))
             await self._attach(offer)
-            await self._pc.setLocalDescription(await self._pc.createAnswer())
-        except REFUSALS as error:
-            await self.close()
-            log.debug("offer refused", exc_info=error, extra={"session": self.session.id})
-            reason = str(error) or type(error).__name__
-            raise InvalidInput(f"The SDP offer can not be used: {reason}.") from None
+            await self._step(pc.setLocalDescription(await self._step(pc.createAnswer())))
         except BaseException:
             await self.close()
             raise
-        return str(self._pc.localDescription.sdp)
+        return str(pc.localDescription.sdp)
+
+    async def _step(self, step: Awaitable[T]) -> T:
+        """One step of aiortc's negotiation. Raises InvalidInput for what it can not use."""
+        try:
+            return await step
+        except REFUSALS as error:
+            log.debug("offer refused", exc_info=error, extra={"session": self.session.id})
+            reason = str(error) or type(error).__name__
+            raise InvalidInput(f"The SDP offer can not be used: {reason}.") from None
 
     async def _attach(self, offer: Offer) -> None:
         """Send what the offer asks for, and take no pictures: nobody would look at them."""

@@ -101,13 +101,13 @@ async def test_lips_and_voice_map_to_one_clock_however_late_the_picture_starts()
     hub = MediaHub()
     epoch = time.monotonic() + 0.02
     pacer = Pacer(lambda: epoch, wall=time.time(), now=time.monotonic())
-    late = 20  # frames without a picture
+    late = 10  # frames without a picture
     async with (
         hub.watch() as feed,
         sending(AudioTrack(feed, pacer), OPUS, pacer) as (_, sound),
         sending(VideoTrack(feed, pacer), VP8, pacer) as (_, picture),
     ):
-        for k in range(75):
+        for k in range(40):
             chunk, frame = moment(k)
             hub.publish(chunk, frame if k >= late else None)
             await asyncio.sleep(max(0.0, epoch + k * 0.04 - 0.02 - time.monotonic()))
