@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test check bench clean
+.PHONY: run test test-llm check bench clean
 
 run: $(VENV)/.serve
 	$(BIN)/python server.py
@@ -16,6 +16,15 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The planner against a real language model: builds llama.cpp, some minutes the first time.
+test-llm: $(VENV)/.test .venv-llm/.done
+	$(BIN)/python -m pytest -m llm tests/llm
+
+.venv-llm/.done: tests/llm/requirements.txt
+	$(PYTHON) -m venv .venv-llm
+	.venv-llm/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@touch $@
 
 check: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -32,9 +32,12 @@ from threadpoolctl import threadpool_limits
 
 from core import Unavailable
 from engines.voice import Voice, open_voice
+from planner.backends.endpoint import Endpoint, EndpointSettings
+from planner.backends.local import Local, LocalSettings
+from runtime.author import Writers
 from runtime.portraits import PortraitStore
 from runtime.sessions import Sessions
-from runtime.settings import RuntimeSettings
+from runtime.settings import PlannerSettings, RuntimeSettings
 from stream.app import create_app
 from stream.logs import configure_logging
 from stream.settings import StreamSettings
@@ -73,6 +76,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_json: bool = False
     voice: VoiceSettings = VoiceSettings()
+    planner: PlannerSettings = PlannerSettings()
     runtime: RuntimeSettings = RuntimeSettings()
     stream: StreamSettings = StreamSettings()
 
@@ -95,7 +99,8 @@ async def serve(settings: Settings) -> None:
     listener = listen(settings.host, settings.port)
     store = PortraitStore(settings.data / "portraits", limit=settings.max_portraits)
     opening = asyncio.create_task(asyncio.to_thread(open_configured_voice, settings.voice))
-    async with Sessions(store, None, settings.runtime) as sessions:
+    writers = open_writers(settings.planner)
+    async with Sessions(store, None, settings.runtime, writers=writers) as sessions:
         voice = sessions.voice = await opening  # the portrait warms up meanwhile
         app = create_app(sessions, settings.stream)
         config = uvicorn.Config(
@@ -107,6 +112,8 @@ async def serve(settings: Settings) -> None:
     store.close()
     if voice is not None:
         await voice.close()
+    if writers is not None:
+        await writers.aclose()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -119,6 +126,18 @@ def listen(host: str, port: int) -> socket.socket:
             f"{host}:{port} can not be listened on ({error.strerror}). Another server may be"
             " running there; choose another port with --port."
         ) from None
+
+
+def open_writers(settings: PlannerSettings) -> Writers | None:
+    """The model that plans; None for the embedded planner. Raises Unavailable."""
+    if settings.kind == "embedded":
+        return None
+    if settings.kind == "endpoint":
+        endpoint = EndpointSettings(
+            settings.url, settings.model, settings.api_key, total_seconds=settings.timeout
+        )
+        return Writers(Endpoint(endpoint), settings)
+    return Writers(Local(LocalSettings(settings.model)), settings)
 
 
 def open_configured_voice(settings: VoiceSettings) -> Voice | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.shared import Shared
+
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class Action(Shared):
     """One planned movement. Frames count from the beginning of the session, at 25 a second."""
 
     kind: str

@@ -1,20 +1,25 @@
-"""The avatar's behaviour, frame by frame: never frozen, never the same twice, never a jump.
+"""Performs what is planned, frame by frame: never frozen, never the same twice, never a jump.
 
-Layers, each a curve in time: what is felt (stages of the label) and what is asked for (cues of
-the instruction) set the posture of brows, lids, mouth and head; the head drifts, breathes, nods
-and beats on top; the eyes look somewhere in space and take the head's motion off again; lids
-blink over all of it.
+Layers, each a curve in time: what is felt (events of a score, or stages of the label) and what is
+asked for (cues of the instruction) set the posture of brows, lids, mouth and head; recorded motion
+of real people gives them texture; the head drifts, breathes, nods and beats on top; the eyes look
+somewhere in space and take the head's motion off again; lids blink over all of it.
+
+A performer can be copied at any frame (`fork`), so that a chunk can be performed ahead of time
+and taken back to where a new command cuts it.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import deque
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 import numpy as np
 
-from core import CHANNEL, FPS, GAZE_DEGREES, ControlTrack, InvalidInput, MouthTrack
+from core import CHANNEL, F32, FPS, POSE_SLICE, ControlTrack, InvalidInput, MouthTrack
 from planner import physiology as ph
 from planner.action import Action
 from planner.blinks import Blinks, as_action
@@ -23,16 +28,21 @@ from planner.cues import Cue, CueSheet, announce
 from planner.gaze import Gaze
 from planner.grammar import parse
 from planner.idle import HeadManner, Idle
+from planner.library import Library, texture
 from planner.manners import (
     MANNERS,
+    PHRASE_BLINK,
     THINK_AT_ONCE_SECONDS,
     TURN_START_AVERSION,
     TURN_START_SECONDS,
+    UNHEARD,
     State,
 )
 from planner.motion import F64, Pulse, Pulses
-from planner.posture import Posture
-from planner.row import LIDS, MOUTH_START, PITCH, WIDTH, YAW, bound
+from planner.plan import Event, Score
+from planner.posture import FADE_OUT_SECONDS, Posture
+from planner.row import LIDS, MOUTH_START, PITCH, WIDTH, YAW, bound, gaze_channels
+from planner.shared import Shared
 from planner.staging import Scene, Staging
 
 MAX_ACTIONS: Final = 256
@@ -40,28 +50,53 @@ MAX_ACTIONS: Final = 256
 LONGEST_ADVANCE: Final = 60 * 60 * FPS
 RELEASE_SECONDS: Final = 0.6
 "How long it takes to let go of what an instruction held."
+CHOICE: Final = 4
+"One of this many nearest prototypes is taken, so that a stage does not always move the same way."
 AU5: Final = CHANNEL["AU5"]
 
 
+@dataclass(frozen=True, slots=True)
+class Piece(Shared):
+    """A recorded prototype that gives a stretch of frames its texture."""
+
+    start: int
+    "First frame, counted since the session began."
+    prototype: str
+    source: str
+    kind: str
+    distance: float
+    "D(q, p) to what the stage asked for (CogPortrait eq. 3)."
+
+
 class Behaviour:
-    """Generates the controls of one session. Deterministic for a seed and the calls made.
+    """Performs one session's behaviour. Deterministic for a seed and the calls made.
 
     Commands take effect with the first frame of the next `advance`.
     """
 
-    def __init__(self, seed: int, *, label: str = "idle", instruction: str = "") -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        label: str = "idle",
+        instruction: str = "",
+        library: Library | None = None,
+    ) -> None:
         """Args:
             seed: Any integer: another person in another mood.
             label: One of `planner.categories.LABELS`.
             instruction: See `planner.grammar`.
+            library: Where recorded motion comes from; without one, all motion is made up.
 
         Raises:
             InvalidInput: An unknown label, or an instruction that is too long.
         """
         first = category(label)
-        streams = np.random.SeedSequence(seed % (1 << 64)).spawn(6)
-        own, blinks, gaze, idle, stages, noise = (np.random.default_rng(s) for s in streams)
+        streams = np.random.SeedSequence(seed % (1 << 64)).spawn(7)
+        own, blinks, gaze, idle, stages, noise, pick = map(np.random.default_rng, streams)
         self._rng = own
+        self._pick = pick
+        self._library = library
         self._frame = 0
         self._label = label
         self._state: State = "idle"
@@ -75,12 +110,27 @@ class Behaviour:
         self._gaze = Gaze(gaze, manner.gaze)
         self._idle = Idle(idle, manner.head)
         self._blinks = Blinks(blinks)
-        self._actions: deque[Action] = deque(maxlen=MAX_ACTIONS)
+        self._actions: deque[tuple[int, Action]] = deque(maxlen=MAX_ACTIONS)
+        self._pieces: deque[Piece] = deque(maxlen=MAX_ACTIONS)
         self._adjust(0.0)
         self.last_mouth = MouthTrack.rest(0)
         "The mouth's share of the expression for exactly the frames last advanced."
         if instruction:
             self.set_instruction(instruction)
+
+    def fork(self) -> Self:
+        """An independent copy as of now, about 0.4 ms; the library is shared."""
+        return copy.deepcopy(self)
+
+    @property
+    def frame(self) -> int:
+        """The next frame, counted since the session began."""
+        return self._frame
+
+    @property
+    def state(self) -> State:
+        """What the conversation is at."""
+        return self._state
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -109,7 +159,7 @@ class Behaviour:
         parsed = parse(text, seed=int(self._rng.integers(1 << 31)))
         t = self._now
         for cue in self._sheet.waiting:
-            self._actions.append(announce(cue, self._sheet.start, withdrawn=True))
+            self._tell(announce(cue, self._sheet.start, withdrawn=True))
         self._sheet = CueSheet(parsed.cues, t)
         self._gestures.withdraw(t)
         kept = [name for cue in parsed.cues if cue.at == 0 for name in cue.controls]
@@ -117,7 +167,7 @@ class Behaviour:
         if self._gaze_held and not any(cue.gaze is not None for cue in parsed.cues):
             self._release_gaze(t)
         for cue in parsed.cues:
-            self._actions.append(announce(cue, t))
+            self._tell(announce(cue, t))
         return list(parsed.unknown)
 
     def set_state(self, state: State) -> None:
@@ -137,22 +187,51 @@ class Behaviour:
         self._adjust(t)
         self._turn(before, t)
 
-    def accent(self, strength: float) -> None:
-        """A stressed word begins now: beat with the head, maybe the brows.
+    def end_phrase(self) -> bool:
+        """A spoken phrase has just ended: often the moment of a blink. Whether it is now."""
+        if self._rng.random() >= PHRASE_BLINK:
+            return False
+        return self._blink_along(self._now, "at the end of a phrase")
 
-        Args:
-            strength: In [0, 1]; what is outside is clipped.
+    def perform(self, score: Score) -> None:
+        """Play ``score`` from the next frame on, then the label's own stages again."""
+        self._staging.play(score.events, self._next)
+
+    def score(self, frames: int) -> Score:
+        """The embedded planning agent: the staged events of the next ``frames`` frames.
+
+        Spans add up to ``frames``; a stage that began earlier or goes on longer is cut.
         """
-        if math.isnan(strength):
-            return
-        self._idle.accent(self._now, min(max(strength, 0.0), 1.0))
-        self._idle.postpone_accents(self._now + 2.0)
+        first, last = self._frame, self._frame + frames
+        scenes = list(self._staging.until((last - 0.5) / FPS))
+        if self._scene is not None and (not scenes or math.ceil(scenes[0].start * FPS) > first):
+            scenes.insert(0, self._scene)
+        starts = [max(0, math.ceil(scene.start * FPS) - first) for scene in scenes]
+        ends = [*starts[1:], frames]
+        return Score(
+            tuple(
+                Event(start, end, scene.stage.why, scene.stage)
+                for scene, start, end in zip(scenes, starts, ends, strict=True)
+                if end > start
+            ),
+            "embedded",
+        )
 
     def actions(self) -> list[Action]:
         """What was planned since the last call, by start. At most the last 256 are kept."""
-        told = sorted(self._actions, key=lambda action: action.start)
+        return sorted((action for _, action in self.decided()), key=lambda action: action.start)
+
+    def decided(self) -> list[tuple[int, Action]]:
+        """As `actions`, in the order of deciding, each with the frame before which it was."""
+        told = list(self._actions)
         self._actions.clear()
         return told
+
+    def pieces(self) -> list[Piece]:
+        """Which recorded prototypes were taken since the last call."""
+        taken = list(self._pieces)
+        self._pieces.clear()
+        return taken
 
     def advance(self, frames: int) -> ControlTrack:
         """The next ``frames`` frames; `last_mouth` holds the mouth that goes with them.
@@ -165,8 +244,8 @@ class Behaviour:
         rows = np.empty((frames, WIDTH), np.float32)
         for i in range(frames):
             rows[i] = self._step(self._frame / FPS)
+            self._collect()
             self._frame += 1
-        self._collect()
         self.last_mouth = MouthTrack(np.ascontiguousarray(rows[:, MOUTH_START:]))
         return ControlTrack(np.ascontiguousarray(rows[:, :MOUTH_START]))
 
@@ -176,6 +255,11 @@ class Behaviour:
     def _now(self) -> float:
         """When a command given now takes hold: right after the last frame shown."""
         return max(self._frame - 1, 0) / FPS
+
+    @property
+    def _next(self) -> float:
+        """The time of the next frame, for what begins with it and not right after the last."""
+        return self._frame / FPS
 
     def _step(self, t: float) -> F64:
         scene = self._staging.step(t)
@@ -194,16 +278,16 @@ class Behaviour:
         values[YAW] += yaw
         values[PITCH] += pitch
         sideways, down = self._gaze.eyes_at(t, float(values[YAW]), float(values[PITCH]))
-        side, up, low = GAZE_DEGREES
-        values[10] = max(sideways, 0.0) / side
-        values[11] = max(-sideways, 0.0) / side
-        values[12] = max(-down, 0.0) / up
-        values[13] = max(down, 0.0) / low
+        values[10:14] = gaze_channels(sideways, down)
         for start in self._gaze.blinks:
-            blink = self._blinks.accompany(start)
-            if blink is not None:
-                self._actions.append(as_action(blink))
+            self._blink_along(start)
         self._gaze.blinks.clear()
+
+    def _blink_along(self, t: float, why: str = "with the gaze shift") -> bool:
+        blink = self._blinks.accompany(t, why)
+        if blink is not None:
+            self._tell(as_action(blink))
+        return blink is not None
 
     def _close_lids(self, t: float, values: F64) -> None:
         left, right = self._blinks.step(t)
@@ -227,23 +311,49 @@ class Behaviour:
             else:
                 self._gaze.look(scene.look, t, hold=True, head=True, why=stage.why)
         if stage.blink:
-            blink = self._blinks.accompany(t)
-            if blink is not None:
-                self._actions.append(as_action(blink))
+            self._blink_along(t)
+        self._take_texture(scene, t)
+
+    def _take_texture(self, scene: Scene, t: float) -> None:
+        """Retrieve recorded motion for a stage: near what it asks for, not always the nearest."""
+        if self._library is None:
+            return
+        targets = scene.targets[:MOUTH_START].astype(np.float32)
+        if scene.look is not None:
+            targets[10:14] = gaze_channels(*scene.look)
+        found = self._library.nearest(targets, category=self._feeling, count=CHOICE)
+        if not found:
+            self._posture.wear(None, t, scene.rise)
+            return
+        weights = np.array([1 / (0.2 + distance) for _, distance in found])
+        chosen, distance = found[int(self._pick.choice(len(found), p=weights / weights.sum()))]
+        frames = math.ceil((scene.seconds + FADE_OUT_SECONDS + 1) * FPS)
+        rows: F32 = texture(chosen, frames, targets, self._pick)
+        rows[:, POSE_SLICE] *= min(scene.stage.drift, 1.3)
+        self._posture.wear(rows, t, max(scene.rise, 0.4))
+        self._pieces.append(
+            Piece(self._frame, chosen.name, chosen.source, chosen.kind, round(distance, 3))
+        )
+
+    @property
+    def _feeling(self) -> str:
+        """The label that recorded motion is looked up under."""
+        return "speaking" if self._label == "idle" and self._state == "speaking" else self._label
 
     def _adjust(self, t: float) -> None:
         """Habits of the present state and stage."""
         state: State = self._state
-        if self._label == "speaking" and state == "idle":
+        unheard = self._label == "speaking" and state == "idle"
+        if unheard:
             state = "speaking"
         manner, rate = MANNERS[state], ph.BLINKS_PER_MINUTE[state]
+        head = UNHEARD if unheard else manner.head
         if self._scene is None:
             self._blinks.set_manner(rate, 1.0, t)
             self._gaze.set_manner(manner.gaze, t)
-            self._idle.set_manner(manner.head, t)
+            self._idle.set_manner(head, t)
             return
         stage = self._scene.stage
-        head = manner.head
         self._blinks.set_manner(rate * stage.blinks, stage.slowness, t)
         self._gaze.set_manner(stage.gaze or manner.gaze, t)
         nods = head.nods + (stage.nods if state != "speaking" else 0.0)
@@ -315,4 +425,8 @@ class Behaviour:
 
     def _collect(self) -> None:
         for layer in (self._staging, self._gaze, self._idle, self._blinks):
-            self._actions.extend(layer.news())
+            for action in layer.news():
+                self._tell(action)
+
+    def _tell(self, action: Action) -> None:
+        self._actions.append((self._frame, action))

@@ -4,32 +4,53 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from core import FPS
+from core import F32, FPS
 from planner import physiology as ph
 from planner.action import Action
-from planner.motion import minimum_jerk
+from planner.library import load_library
+from planner.shared import Shared
 
+WHOLE: Final = 0.85
+"A blink asked to close this far is played by one that closed, a slighter one by one that did not."
+STRETCH_DOWN: Final = 0.7
+"""Exponent on slowness of the closing: drowsy lids slow down less on the way shut than they linger
+there (Caffier et al. 2003, Eur J Appl Physiol 89(3-4))."""
+STRETCH_HELD: Final = 3
+"Exponent on slowness of the time shut (ibid.: long closures; exponent free)."
 ANNOUNCE_SECONDS: Final = 2.0
 "A blink nearer than this is decided: it is announced, and only a closed eye swallows it."
 
 
-@dataclass(frozen=True, slots=True)
-class Blink:
-    """One closing and reopening of both eyes."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Blink(Shared):
+    """One closing and reopening of both eyes, as a real pair of lids went."""
 
     peak: float
     "When the lids meet, seconds: always the time of a frame, so that a frame shows it."
-    closing: float
-    closed: float
-    opening: float
+    curves: F32
+    "float32 ``[2, N]``: recorded closure, left and right, of a library that all share."
+    top: int
+    "Sample of the curves' top."
+    first: int
+    "Last sample before either lid moves."
+    last: int
+    "First sample at which both are open again."
+    rate: float
+    "Samples a second."
+    down: float
+    "Factor on the time before the peak."
+    held: float
+    "Seconds added at the peak."
+    up: float
+    "Factor on the time after it."
     closure: float
     "How far, in [0, 1]."
-    lag: float
-    "Seconds the weaker lid comes later."
     weaker: float
     "Closure of the weaker lid as a share of the stronger's."
     left_weaker: bool
@@ -38,26 +59,28 @@ class Blink:
     @property
     def start(self) -> float:
         """When the first lid begins to move, seconds."""
-        return self.peak - self.closing
+        return self.peak - self.down * (self.top - self.first) / self.rate
 
     @property
     def end(self) -> float:
         """When both are open again, seconds."""
-        return self.peak + self.closed + self.opening + self.lag
+        return self.peak + self.held + self.up * (self.last - self.top) / self.rate
 
     def at(self, t: float) -> tuple[float, float]:
         """Closure of the left and of the right eye at ``t`` seconds."""
-        strong = self._curve(t)
-        weak = self.weaker * self._curve(t - self.lag)
-        return (weak, strong) if self.left_weaker else (strong, weak)
-
-    def _curve(self, t: float) -> float:
-        """Fast and bell-shaped down, slow and long-tailed up (Trutoiu et al. 2011, fig. 3)."""
         since = t - self.peak
         if since <= 0:
-            return self.closure * minimum_jerk(1 + since / self.closing)
-        rising = (since - self.closed) / self.opening
-        return self.closure * (1 - minimum_jerk(rising**0.8 if rising > 0 else 0.0))
+            x = self.top + since / self.down * self.rate
+        else:
+            x = self.top + max(since - self.held, 0.0) / self.up * self.rate
+        if not 0 <= x < self.curves.shape[1] - 1:
+            return 0.0, 0.0
+        i = int(x)
+        share = x - i
+        (left, left_next), (right, right_next) = self.curves[:, i : i + 2].tolist()
+        left = self.closure * (left + share * (left_next - left))
+        right = self.closure * (right + share * (right_next - right))
+        return (self.weaker * left, right) if self.left_weaker else (left, self.weaker * right)
 
 
 class Blinks:
@@ -89,8 +112,7 @@ class Blinks:
 
     def ask(self, t: float, why: str, *, closure: float = 1.0, slowness: float = 1.0) -> Blink:
         """A blink that begins at ``t`` seconds, or a little later to meet a frame."""
-        closing = ph.CLOSING_SECONDS[0] * slowness
-        blink = self._make(t + closing, why, slowness, closure)
+        blink = self._make(t, why, slowness, closure, begins=True)
         self._now.append(blink)
         self._last = max(self._last, blink.peak)
         if not self._told:
@@ -167,18 +189,28 @@ class Blinks:
         peak = max(since + gap, t + 0.3 * self._slowness)
         return self._make(peak, "moistens the eyes", self._slowness, closure)
 
-    def _make(self, peak: float, why: str, slowness: float, closure: float) -> Blink:
+    def _make(
+        self, t: float, why: str, slowness: float, closure: float, *, begins: bool = False
+    ) -> Blink:
+        """A blink that is shut at ``t``, or ``begins`` there, or a little later to meet a frame."""
         rng = self._rng
-        closing = _draw(rng, ph.CLOSING_SECONDS) * slowness**0.7  # slow blinks stay mostly shut
-        closed = _draw(rng, ph.CLOSED_SECONDS) * slowness**3
-        opening = _draw(rng, ph.OPENING_SECONDS) * slowness
+        shapes = load_library().blinks
+        pool = _pool(closure >= WHOLE)
+        curves = shapes.curves[pool[int(rng.integers(len(pool)))]]
+        first, last = _extent(curves)
+        down = slowness**STRETCH_DOWN
+        peak = t + down * (shapes.top - first) / shapes.rate if begins else t
         blink = Blink(
             peak=math.ceil(peak * FPS - 1e-6) / FPS,
-            closing=closing,
-            closed=closed,
-            opening=opening,
+            curves=curves,
+            top=shapes.top,
+            first=first,
+            last=last,
+            rate=shapes.rate,
+            down=down,
+            held=ph.CLOSED_SECONDS[0] * max(slowness**STRETCH_HELD - 1, 0.0),
+            up=slowness,
             closure=closure,
-            lag=float(rng.uniform(0, ph.BLINK_SIDE_SECONDS)),
             weaker=1 - float(rng.uniform(0, ph.BLINK_SIDE_SHARE)),
             left_weaker=self._left_weaker,
             why=why,
@@ -198,6 +230,15 @@ def as_action(blink: Blink, *, withdrawn: bool = False) -> Action:
     return Action("blink", start, peak, end, round(blink.closure, 3), blink.why)
 
 
-def _draw(rng: np.random.Generator, spread: tuple[float, float, float, float]) -> float:
-    mean, deviation, least, most = spread
-    return min(max(float(rng.normal(mean, deviation)), least), most)
+@cache
+def _pool(whole: bool) -> npt.NDArray[np.intp]:
+    """Recorded blinks that closed, or that did not."""
+    depth = load_library().blinks.depth
+    fitting = np.flatnonzero((depth >= WHOLE) if whole else (depth < WHOLE))
+    return fitting if len(fitting) else np.arange(len(depth))
+
+
+def _extent(curves: F32) -> tuple[int, int]:
+    """Last sample before either lid moves, and the first at which both are open again."""
+    moving = np.flatnonzero(curves.max(axis=0) > 0)
+    return max(int(moving[0]) - 1, 0), min(int(moving[-1]) + 1, curves.shape[1] - 1)

@@ -17,7 +17,16 @@ from core import FPS
 from planner import physiology as ph
 from planner.action import Action
 from planner.motion import Glide
-from planner.saccade import DIRECTIONS, FACE_POINTS, VIEWER, GazeManner, Point, Saccade, Shift
+from planner.saccade import (
+    DIRECTIONS,
+    FACE_POINTS,
+    VIEWER,
+    GazeManner,
+    Point,
+    Saccade,
+    Shift,
+    in_words,
+)
 
 AHEAD_SECONDS: Final = 3.0
 "How far ahead gaze shifts are decided and announced."
@@ -190,7 +199,7 @@ class Gaze:
         rng, manner = self._rng, self._manner
         point = self._away()
         lasts = float(rng.uniform(*manner.averted)) if seconds is None else seconds
-        self._push(point, "glance", why, 0.35)
+        self._push(point, "glance", f"{why}, {in_words(point)}", 0.35)
         back = self._planned_to - 0.35 + lasts
         while self._planned_to < back - 0.8:  # a second place in the same direction
             size = float(rng.uniform(0.6, 3.0))

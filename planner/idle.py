@@ -8,11 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from core import CHANNEL, FPS
+from core import FPS
 from planner import physiology as ph
 from planner.action import Action
+from planner.beats import as_action as told
+from planner.beats import beat
 from planner.motion import F64, Glide, Pulse, Pulses, Wander
 from planner.row import PITCH, ROLL, YAW
+from planner.shared import Shared
 
 AHEAD_SECONDS: Final = 2.0
 "How far ahead nods and beats are decided and announced."
@@ -27,7 +30,7 @@ SHIFT_DEGREES: Final = (0.9, 1.3, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
-class HeadManner:
+class HeadManner(Shared):
     """How lively the head is for a while."""
 
     drift: float = 1.0
@@ -72,21 +75,9 @@ class Idle:
 
     def accent(self, t: float, strength: float, why: str = "a beat of speech") -> None:
         """A small beat of the head at ``t``, sometimes with the brows. ``strength`` in [0, 1]."""
-        rng = self._rng
-        rise, fall = (float(x) for x in rng.uniform(*ph.ACCENT_SECONDS, 2))
-        size = ph.ACCENT_DEGREES * strength * float(rng.uniform(0.6, 1.25))
-        amounts = [(PITCH, size if rng.random() < 0.75 else -0.7 * size)]
-        amounts.append((YAW, size * float(rng.normal(0, 0.35))))
-        amounts.append((ROLL, size * float(rng.normal(0, 0.25))))
-        brow = 0.0
-        if rng.random() < 0.2 + 0.35 * strength:
-            brow = ph.ACCENT_BROW * strength * float(rng.uniform(0.6, 1.3))
-            for name, share in (("AU1_L", 0.8), ("AU1_R", 0.75), ("AU2_L", 1.0), ("AU2_R", 0.95)):
-                amounts.append((CHANNEL[name], brow * share))
-        fall *= 1.6  # heads fall back slower than they strike
-        pulse = Pulse(t, max(rise, ph.AU_RISE_SECONDS), 0.02, fall + 0.08, tuple(amounts), "accent")
+        pulse = beat(self._rng, t, strength)
         self._pulses.add(pulse)
-        self._news.append(_action(pulse, size, why + (" with the brows" if brow else "")))
+        self._news.append(told(pulse, why))
 
     def nod(self, t: float, times: int, degrees: float, why: str) -> float:
         """``times`` nods from ``t`` on, each a little smaller; returns when they are over."""
@@ -115,11 +106,6 @@ class Idle:
             t += 0.62 * cycle
         self._busy_until = max(self._busy_until, t)
         return t
-
-    def postpone_accents(self, until: float) -> None:
-        """No accidental beats before ``until``: somebody gives real ones."""
-        if not math.isinf(self._accent_at):
-            self._accent_at = max(self._accent_at, until + AHEAD_SECONDS)
 
     def step(self, t: float, values: F64) -> None:
         """Add this frame's motion to ``values`` (float64 ``[26]``), in place."""

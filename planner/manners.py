@@ -44,9 +44,15 @@ MANNERS: Final[Mapping[State, Manner]] = {
         GazeManner(
             4.75, (0.7, 1.9), (5.0, 13.0), (("side", 3.0), ("down_side", 2.0), ("up_side", 1.0))
         ),
-        HeadManner(drift=1.5, accents=38.0),
+        HeadManner(drift=1.5),
     ),
 }  # fmt: skip
+
+UNHEARD: Final = HeadManner(drift=1.5, accents=38.0)
+"The head of one who seems to speak without a sound; with sound, the beats come from it."
+PHRASE_BLINK: Final = 0.45
+"""Chance of a blink at the end of a spoken phrase. Speakers' blinks gather at breakpoints of speech
+(Nakano & Kitazawa 2010, Exp Brain Res 205(4)); the share is free."""
 
 TURN_START_AVERSION: Final = 0.55
 """Chance that a speaker looks away while beginning a turn. Kendon 1967 saw it in most long

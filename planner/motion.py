@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from planner.shared import Shared
+
 F64: TypeAlias = npt.NDArray[np.float64]
 
 BRAKE_SECONDS: Final = 0.24
@@ -120,7 +122,7 @@ class Glide:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class Pulse(Shared):
     """A rise, an optional hold and a fall, added to some channels."""
 
     start: float

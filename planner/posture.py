@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from core import AU_SLICE, FPS, MOUTH_CHANNELS
-from planner.motion import F64, Glide, Wander
+from core import AU_SLICE, CHANNELS, F32, FPS, MOUTH_CHANNELS
+from planner.motion import F64, Glide, Wander, minimum_jerk
 from planner.row import MOUTH_START, WIDTH, index
+from planner.shared import Shared
 from planner.stages import Rhythm
 
 NOISE_HZ: Final = (0.30, 0.24, 0.20)
@@ -20,6 +22,34 @@ NOISE_GAIN: Final = 0.25
 _GROUP: Final = np.array([0] * 5 + [1] * 5 + [0] * 7 + [2] * len(MOUTH_CHANNELS))
 _NOISY: Final = np.zeros(WIDTH)
 _NOISY[AU_SLICE] = _NOISY[MOUTH_START:] = NOISE_GAIN
+
+
+FADE_OUT_SECONDS: Final = 0.6
+"How long a recorded texture takes to give way to the next."
+UNDER_TEXTURE: Final = 0.4
+"Made-up variation that is left where recorded variation is worn."
+HELD_SHARE: Final = 0.5
+"What is held on request trembles half as much."
+
+
+@dataclass(frozen=True, slots=True)
+class Texture(Shared):
+    """Recorded motion around a posture."""
+
+    rows: F32
+    "float32 ``[T, 17]``, zero-mean, at 25 fps."
+    start: float
+    rise: float
+
+    def at(self, t: float, until: float) -> F32 | None:
+        """What it adds at ``t`` seconds when it has been giving way since ``until``."""
+        i = round((t - self.start) * FPS)
+        share = minimum_jerk((t - self.start) / self.rise)
+        share *= 1 - minimum_jerk((t - until) / FADE_OUT_SECONDS)
+        if share == 0 or not 0 <= i < len(self.rows):
+            return None
+        faded: F32 = self.rows[i] * np.float32(share)
+        return faded
 
 
 class Posture:
@@ -33,6 +63,17 @@ class Posture:
         self._swing = Glide(WIDTH)
         self._hertz = 0.0
         self._phase = 0.0
+        self._texture: Texture | None = None
+        self._fading: list[tuple[Texture, float]] = []
+
+    def wear(self, rows: F32 | None, t: float, seconds: float) -> None:
+        """Move as ``rows`` (float32 ``[T, 17]``) do around the posture, from ``t`` seconds on.
+
+        The rows must reach `FADE_OUT_SECONDS` beyond the next call.
+        """
+        if self._texture is not None:
+            self._fading = [*self._fading[-2:], (self._texture, t)]
+        self._texture = None if rows is None else Texture(rows, t, max(seconds, 0.2))
 
     def feel(self, targets: F64, t: float, seconds: float) -> None:
         """Go to ``targets`` (float64 ``[26]``) where nothing is held, within ``seconds``."""
@@ -74,11 +115,24 @@ class Posture:
         """This frame's posture, float64 ``[26]``. Call once a frame, in order."""
         row = self._glide.value(t)
         wave = self._noise.step()[_GROUP] * _NOISY
+        if self._texture is not None:
+            wave[AU_SLICE] *= UNDER_TEXTURE
         row += wave * row * (1 - row)  # stays within [0, 1], and is nothing at either end
+        self._add_texture(row, t)
         if self._hertz:
             self._phase += self._hertz / FPS
             row += self._swing.value(t) * math.sin(2 * math.pi * self._phase)
         return row
+
+    def _add_texture(self, row: F64, t: float) -> None:
+        worn = [] if self._texture is None else [(self._texture, t)]
+        for texture, until in (*self._fading, *worn):
+            added = texture.at(t, until)
+            if added is not None:
+                for channel in self._held:
+                    if channel < len(CHANNELS):
+                        added[channel] *= HELD_SHARE
+                row[: len(CHANNELS)] += added
 
     def _aim(self, channels: Iterable[int], t: float, seconds: float) -> None:
         """Send channels to what is held, or else to what is felt."""

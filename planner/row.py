@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from core import CHANNEL, CHANNELS, MOUTH, MOUTH_CHANNELS, POSE_SLICE
+from core import CHANNEL, CHANNELS, GAZE_DEGREES, MOUTH, MOUTH_CHANNELS, POSE_SLICE
 from planner import physiology as ph
 from planner.motion import F64
 
@@ -23,10 +23,31 @@ def index(name: str) -> int:
     return CHANNEL[name] if name in CHANNEL else MOUTH_START + MOUTH[name]
 
 
+_MOST: Final = np.ones(WIDTH)
+_MOST[POSE_SLICE] = ph.POSE_LIMITS
+_LEAST: Final = np.zeros(WIDTH)
+_LEAST[POSE_SLICE] = -_MOST[POSE_SLICE]
+
+
 def bound(row: F64) -> F64:
     """``row`` with every channel within its range; changed in place and returned."""
-    np.clip(row[: POSE_SLICE.start], 0, 1, out=row[: POSE_SLICE.start])
-    np.clip(row[MOUTH_START:], 0, 1, out=row[MOUTH_START:])
-    pose = row[POSE_SLICE]
-    np.clip(pose, [-x for x in ph.POSE_LIMITS], ph.POSE_LIMITS, out=pose)
+    np.minimum(row, _MOST, out=row)
+    np.maximum(row, _LEAST, out=row)
     return row
+
+
+def gaze_channels(sideways: float, down: float) -> tuple[float, float, float, float]:
+    """Eye rotation in degrees, to the person's left and down, as left, right, up and down."""
+    side, up, low = GAZE_DEGREES
+    return (
+        max(sideways, 0.0) / side,
+        max(-sideways, 0.0) / side,
+        max(-down, 0.0) / up,
+        max(down, 0.0) / low,
+    )
+
+
+def gaze_degrees(left: float, right: float, up: float, down: float) -> tuple[float, float]:
+    """The inverse of `gaze_channels`."""
+    side, high, low = GAZE_DEGREES
+    return side * (left - right), low * down - high * up

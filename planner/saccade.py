@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from planner import physiology as ph
+from planner.shared import Shared
 
 Point: TypeAlias = tuple[float, float]
 "Degrees from the viewer, to the person's own left and downwards."
@@ -37,8 +38,19 @@ DIRECTIONS: Final[Mapping[str, Point]] = {
 "The vertical range is smaller upwards, as the eyes' own is."
 
 
+def in_words(point: Point) -> str:
+    """Which way ``point`` lies: "up and right", the person's own right."""
+    x, y = point
+    parts = []
+    if abs(y) > 0.4 * abs(x):
+        parts.append("up" if y < 0 else "down")
+    if abs(x) > 0.4 * abs(y):
+        parts.append("left" if x > 0 else "right")
+    return " and ".join(parts) or "at the viewer"
+
+
 @dataclass(frozen=True, slots=True)
-class GazeManner:
+class GazeManner(Shared):
     """How the eyes behave for a while."""
 
     contact: float
@@ -54,7 +66,7 @@ class GazeManner:
 
 
 @dataclass(frozen=True, slots=True)
-class Saccade:
+class Saccade(Shared):
     """One ballistic rotation of the eyes in space."""
 
     start: float
@@ -82,7 +94,7 @@ class Saccade:
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class Shift(Shared):
     """A planned change of where the eyes look."""
 
     start: float

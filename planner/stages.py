@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from planner.saccade import GazeManner
+from planner.shared import Shared
 
 Range: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Look(Shared):
     """Where a stage keeps its eyes."""
 
     where: str
@@ -29,7 +30,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class Rhythm(Shared):
     """A regular oscillation of some channels."""
 
     hertz: float
@@ -37,7 +38,7 @@ class Rhythm:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Shared):
     """One phase of a category."""
 
     seconds: Range
@@ -67,7 +68,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
+class Category(Shared):
     """A label."""
 
     title: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,8 +13,10 @@ import numpy as np
 from core import CHANNEL, FPS, MOUTH, POSE_SLICE
 from planner.action import Action
 from planner.motion import F64
+from planner.plan import Event
 from planner.row import MOUTH_START, WIDTH, bound
 from planner.saccade import DIRECTIONS, VIEWER, Point
+from planner.shared import Shared
 from planner.stages import Category, Look, Range, Stage
 
 AHEAD_SECONDS: Final = 2.0
@@ -24,7 +28,7 @@ SIDE_SPREAD: Final = 0.07
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Shared):
     """A stage as it is played this time."""
 
     stage: Stage
@@ -44,7 +48,7 @@ class Scene:
 
 
 class Staging:
-    """The stage that plays and the one after it."""
+    """The stages to come: drawn from the category's graph, or written in a score."""
 
     def __init__(self, rng: np.random.Generator, category: Category, t: float) -> None:
         self._rng = rng
@@ -54,29 +58,41 @@ class Staging:
         self._side = 1
         self._news: list[Action] = []
         self._category = category
-        self._next = self._draw(category.first, t)
+        self._queue = deque([self._draw(category.stages[category.first], t)])
         self._told = False
 
     def set_category(self, category: Category, t: float) -> None:
         """Begin ``category`` at ``t`` seconds."""
-        if self._told:
-            self._news.append(_action(self._next, 0.0, "withdrawn"))
+        self._drop()
         self._category = category
-        first = self._draw(category.first, t)
-        self._next = replace(first, rise=min(first.rise, ASKED_SECONDS))
-        self._told = False
+        first = self._draw(category.stages[category.first], t)
+        self._queue.append(replace(first, rise=min(first.rise, ASKED_SECONDS)))
+
+    def play(self, events: Sequence[Event], t: float) -> None:
+        """Play ``events`` from ``t`` seconds on, then go on with the category's own stages."""
+        self._drop()
+        for event in events:
+            scene = self._draw(event.stage, t + event.start / FPS)
+            self._queue.append(replace(scene, seconds=(event.end - event.start) / FPS))
+
+    def until(self, t: float) -> list[Scene]:
+        """The scenes to come, drawn up to ``t`` seconds at least."""
+        while self._queue[-1].end < t:
+            self._extend()
+        return [scene for scene in self._queue if scene.start < t]
 
     def step(self, t: float) -> Scene | None:
         """The scene that begins at ``t``, if one does."""
-        if not self._told and self._next.start - t <= AHEAD_SECONDS:
+        soon = self._queue[0]
+        if not self._told and soon.start - t <= AHEAD_SECONDS:
             self._told = True
-            self._news.append(_action(self._next, _strength(self._next), self._next.stage.why))
-        if t < self._next.start:
+            self._news.append(_action(soon, _strength(soon), soon.stage.why))
+        if t < soon.start:
             return None
-        scene = self._next
-        self._next = self._draw(self._pick(scene.stage), scene.end)
+        if len(self._queue) == 1:
+            self._extend()
         self._told = False
-        return scene
+        return self._queue.popleft()
 
     def news(self) -> list[Action]:
         """What was decided (or withdrawn) since the last call."""
@@ -85,12 +101,23 @@ class Staging:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _pick(self, stage: Stage) -> str:
-        weights = np.array([weight for _, weight in stage.then])
-        return stage.then[int(self._rng.choice(len(weights), p=weights / weights.sum()))][0]
+    def _drop(self) -> None:
+        if self._told:
+            self._news.append(_action(self._queue[0], 0.0, "withdrawn"))
+        self._queue.clear()
+        self._told = False
 
-    def _draw(self, name: str, start: float) -> Scene:
-        stage = self._category.stages[name]
+    def _extend(self) -> None:
+        """Draw the scene after the last one that is known."""
+        last, stages = self._queue[-1], self._category.stages
+        name = self._category.first
+        if last.stage.then:
+            weights = np.array([weight for _, weight in last.stage.then])
+            pick = int(self._rng.choice(len(weights), p=weights / weights.sum()))
+            name = last.stage.then[pick][0]
+        self._queue.append(self._draw(stages[name], last.end))
+
+    def _draw(self, stage: Stage, start: float) -> Scene:
         rng = self._rng
         self._side = -self._side if rng.random() < 0.45 else self._side
         targets = np.zeros(WIDTH)

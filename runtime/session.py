@@ -29,12 +29,16 @@ from core import (
 from engines.mouth import MouthDriver
 from engines.voice import Voice
 from face import FaceModel
-from planner.action import Action
 from planner.behaviour import Behaviour
+from planner.library import load_library
 from planner.manners import State as Manner
 from planner.mapping import to_keypoints
+from runtime import explain
+from runtime.author import Author, Writers
 from runtime.events import Event, EventFeed, EventHub
+from runtime.lookahead import Lookahead
 from runtime.media import MediaFeed, MediaHub
+from runtime.prosody import Prosody
 from runtime.renderer import Renderer
 from runtime.settings import RuntimeSettings
 from runtime.speech import Segment, Speech, SpeechQueue
@@ -53,10 +57,6 @@ FELT_WHILE_SPEAKING: Final = 0.6
 "How much of an expression's mouth (a smile) stays while the mouth is busy with sounds."
 FELT_STEP: Final = 0.04
 "Change of that share from frame to frame: ten frames from one to the other."
-ACCENT_RISE: Final = 6.0
-"dB above the speaker's recent loudness that make a stressed syllable (free: by ear)."
-ACCENT_GAP: Final = 20
-"Frames between two accents: beats come with words, not with syllables."
 LIVE_HANGOVER_FRAMES: Final = 12
 "A microphone quiet for 480 ms has stopped speaking; shorter gaps are pauses between words."
 
@@ -77,7 +77,14 @@ class Session:
         seed: int = 0,
         label: str = "idle",
         instruction: str = "",
+        writers: Writers | None = None,
     ) -> None:
+        """Args:
+            writers: Have a language model plan ahead; without, the embedded planner does.
+
+        Raises:
+            InvalidInput: An unknown label, or an instruction that is too long.
+        """
         self.id = id
         self.portrait = portrait
         self.label = label
@@ -94,7 +101,11 @@ class Session:
         self.warned = False
         self._clock = clock
         self._frame = 0
-        self._behaviour = Behaviour(seed, label=label, instruction=instruction)
+        performer = Behaviour(seed, label=label, instruction=instruction, library=load_library())
+        self._ahead = Lookahead(performer, label=label, instruction=instruction, seed=seed)
+        self._author = None if writers is None else Author(writers, portrait, self._hear_trouble)
+        self._said = ""
+        self._unknown = False
         self._face = FaceModel.from_mesh(portrait.mesh)
         self._mouth = MouthDriver()
         self._speech = SpeechQueue(
@@ -109,8 +120,7 @@ class Session:
         self._quiet = 0
         self._live_quiet = 0
         self._felt = 1.0
-        self._loudness = -40.0
-        self._since_accent = 0
+        self._prosody = Prosody()
         self._controls: list[F32] = []
         self._sounding: str | None = None
 
@@ -147,6 +157,7 @@ class Session:
         """
         self._touch()
         self._utterances.say(text, cause)
+        self._said = text
         self._fire(Signal.ASKED, cause)
 
     def behave(
@@ -165,13 +176,11 @@ class Session:
             InvalidInput: An unknown label, or an instruction that is too long; nothing changes.
         """
         self._touch()
-        unknown: list[str] = []
-        if label is not None:
-            self._behaviour.set_label(label)
-            self.label = label
+        unknown = self._ahead.behave(label=label, instruction=instruction)
         if instruction is not None:
-            unknown = self._behaviour.set_instruction(instruction)
-            self.instruction = instruction
+            self._unknown = bool(unknown)
+        self.label = self.label if label is None else label
+        self.instruction = self.instruction if instruction is None else instruction
         return unknown
 
     def attend(self, state: str, cause: str | None = None) -> None:
@@ -238,6 +247,10 @@ class Session:
             "expires_in": self.expires_in(self._clock()),
         }
 
+    def plans(self) -> list[dict[str, Any]]:
+        """The latest plans and how each came about, newest first, JSON-ready."""
+        return [explain.chunk(chunk) for chunk in self._ahead.plans()]
+
     def expires_in(self, now: float) -> float | None:
         """Seconds until a limit ends the session; None when none applies."""
         ends = []
@@ -273,9 +286,9 @@ class Session:
         samples = np.concatenate(spoken)
         self._utterances.drained()
         spoken_mouth = self._mouth.push(samples)
-        self._stress(frames)
-        controls = self._behaviour.advance(frames)
-        mouth = self._mix_mouth(spoken_mouth, self._behaviour.last_mouth)
+        self._follow_speech(frames)
+        controls, felt = self._ahead.take(frames)
+        mouth = self._mix_mouth(spoken_mouth, felt)
         window = Window(
             start=self._frame,
             controls=controls,
@@ -285,6 +298,9 @@ class Session:
         )
         self._tell_plan(controls)
         self._frame += frames
+        if self._author is not None:
+            said = self._said if self.state in (State.THINKING, State.SPEAKING) else ""
+            self._author.follow(self._ahead, said, self._unknown)
         if self.viewers:
             self.touched = self._clock()
         return window
@@ -315,6 +331,8 @@ class Session:
             return
         self._fire(Signal.CLOSED, None)
         self._speech.interrupt()
+        if self._author is not None:
+            await self._author.close()
         await self._utterances.close()
         self._media.close()
         self._events.close()
@@ -335,13 +353,19 @@ class Session:
         if self.state is State.THINKING:
             self._fire(Signal.ATTENDED, cause)
 
+    def _hear_trouble(self, trouble: str) -> None:
+        """Tell that a language model does not plan, or does again."""
+        if trouble:
+            log.warning("planner: %s", trouble, extra={"session": self.id})
+        self._emit("degraded", {"reason": "planner", "detail": trouble})
+
     def _fire(self, signal: Signal, cause: str | None) -> None:
         before, self.state = self.state, fire(self.state, signal)
         if self.state is before:
             return
         self._quiet = 0
         if self.state is not State.CLOSED:
-            self._behaviour.set_state(cast(Manner, self.state.value))
+            self._ahead.set_state(cast(Manner, self.state.value))
         self._emit("state", {"state": self.state.value}, cause)
 
     def _pump_state(self) -> None:
@@ -391,16 +415,14 @@ class Session:
     def _has_more(self) -> bool:
         return self._utterances.waiting or self._speech.active
 
-    def _stress(self, frames: int) -> None:
-        """A syllable louder than its surroundings gets a beat of the head."""
-        self._since_accent += frames
-        if not self._mouth.speaking:
-            return
-        rise = self._mouth.loudness - self._loudness
-        self._loudness += 0.05 * rise
-        if rise > ACCENT_RISE and self._since_accent > ACCENT_GAP:
-            self._behaviour.accent(rise / 12)
-            self._since_accent = 0
+    def _follow_speech(self, frames: int) -> None:
+        """Beats on stressed syllables, blinks at the ends of phrases."""
+        speaking = self._mouth.speaking
+        strength = self._prosody.stress(self._mouth.loudness, speaking, frames)
+        if strength is not None:
+            self._ahead.strike(strength)
+        if self._prosody.phrase_ends(speaking, frames):
+            self._ahead.end_phrase()
 
     def _mix_mouth(self, spoken: MouthTrack, felt: MouthTrack) -> MouthTrack:
         """Speech over expression: a smile stays while talking, but gives way to the sounds."""
@@ -410,9 +432,12 @@ class Session:
 
     def _tell_plan(self, controls: ControlTrack) -> None:
         """Publish what the eyes will do, and the controls as they are."""
-        actions = self._behaviour.actions()
+        for chunk in self._ahead.fresh():
+            self.stats.planned(chunk.plan)
+            self._emit("score", explain.outline(chunk))
+        actions = self._ahead.news()
         if actions:
-            self._emit("plan", {"actions": [_on_wire(a) for a in actions]})
+            self._emit("plan", {"actions": [explain.action(a) for a in actions]})
         self._controls.extend(controls.values)
         if len(self._controls) >= CONTROLS_FRAMES:
             first = self._frame + len(controls) - len(self._controls)
@@ -420,14 +445,3 @@ class Session:
             self._controls.clear()
             pts = first * SAMPLES_PER_FRAME
             self._events.publish(Event("controls", {"rate": FPS, "values": values}, pts))
-
-
-def _on_wire(action: Action) -> dict[str, Any]:
-    return {
-        "kind": action.kind,
-        "start": action.start * SAMPLES_PER_FRAME,
-        "peak": action.peak * SAMPLES_PER_FRAME,
-        "end": action.end * SAMPLES_PER_FRAME,
-        "amount": round(float(action.amount), 3),
-        "why": action.why,
-    }

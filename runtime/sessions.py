@@ -11,6 +11,7 @@ from types import TracebackType
 
 from core import Busy, NotFound, Portrait
 from engines.voice import Voice
+from runtime.author import Writers
 from runtime.portraits import PortraitStore
 from runtime.renderer import PuppetRenderer, RigCache
 from runtime.scheduler import Scheduler
@@ -31,11 +32,13 @@ class Sessions:
         voice: Voice | None,
         settings: RuntimeSettings,
         *,
+        writers: Writers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.portraits = portraits
         self.voice = voice
         self.settings = settings
+        self.writers = writers
         self.ready = False
         "True once the default portrait is enrolled and its first frame is rendered."
         self.ended = Stats()
@@ -103,6 +106,7 @@ class Sessions:
                 seed=secrets.randbits(32) if seed is None else seed,
                 label=label,
                 instruction=instruction,
+                writers=self.writers,
             )
         finally:
             self._pending -= 1

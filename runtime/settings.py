@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,30 @@ class RuntimeSettings:
     "A live microphone may lag this much; older audio is dropped in favour of the newest."
     render_threads: int = 2
     "Threads that render pictures. Kernels release the GIL."
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerSettings:
+    """Who plans what the eyes mean. The embedded planner always plays on when a model does not."""
+
+    kind: Literal["embedded", "endpoint", "local"] = "embedded"
+    "embedded needs no model; endpoint is any OpenAI-compatible API; local runs transformers here."
+    url: str = ""
+    "The endpoint's base, such as http://localhost:11434/v1."
+    model: str = ""
+    "The endpoint's model; for local, a folder or name that transformers can load."
+    api_key: str = field(default="", repr=False)
+    image: bool = False
+    "Send the portrait along, for models that see. It leaves this machine if the endpoint does."
+    analyse: bool = False
+    "Have the model analyse what is said (language, emotion, intent) before it plans."
+    reflect: bool = False
+    "Have the model look back at what was played and plan better."
+    timeout: float = 20.0
+    "Seconds one question may take."
+    budget: float = 45.0
+    "Seconds all questions for one chunk may take together, retries included."
+    revisions: int = 2
+    "Times the critic may send a chunk back."
+    concurrency: int = 2
+    "Chunks written at once, in all sessions together."

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from planner.plan import Plan
+
 
 @dataclass(slots=True)
 class Stats:
@@ -20,6 +22,12 @@ class Stats:
     "Times the session's clock had to be moved."
     underruns: int = 0
     "Frames that waited in the middle of speech for more of it."
+    plans: int = 0
+    "Chunks planned."
+    plans_written: int = 0
+    "Of these, with a score that a language model wrote."
+    plans_mended: int = 0
+    "Of these, with rows that the physiological critic had to mend."
     render_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     "Time from plan to picture, per frame, ms."
     late_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
@@ -34,12 +42,21 @@ class Stats:
         else:
             self.held += 1
 
+    def planned(self, plan: Plan) -> None:
+        """Count one chunk."""
+        self.plans += 1
+        self.plans_written += plan.score.source != "embedded"
+        self.plans_mended += bool(plan.repaired)
+
     def absorb(self, other: Stats) -> None:
         """Add another session's counters: totals go on when a session ends."""
         self.frames += other.frames
         self.held += other.held
         self.stalls += other.stalls
         self.underruns += other.underruns
+        self.plans += other.plans
+        self.plans_written += other.plans_written
+        self.plans_mended += other.plans_mended
 
     def snapshot(self, now: float) -> dict[str, Any]:
         """JSON-ready numbers; ``fps`` counts fresh pictures since the last snapshot."""
@@ -55,4 +72,7 @@ class Stats:
             "held": self.held,
             "stalls": self.stalls,
             "underruns": self.underruns,
+            "plans": self.plans,
+            "plans_written": self.plans_written,
+            "plans_mended": self.plans_mended,
         }

@@ -116,6 +116,11 @@ def session_routes(sessions: Sessions, tokens: Tokens, settings: StreamSettings)
         """What it does right now."""
         return session.info()
 
+    @router.get(SESSIONS + "/{id}/plans", responses=may_answer(401, 404))
+    async def show_plans(session: Session = opened) -> dict[str, Any]:
+        """Why the eyes do what they do: the latest plans and how each came about."""
+        return {"plans": session.plans()}
+
     @router.delete(SESSIONS + "/{id}", status_code=204, responses=may_answer(401, 404))
     async def end_session(session: Session = opened) -> None:
         """End it; its viewers are disconnected."""

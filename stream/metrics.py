@@ -48,6 +48,9 @@ class Metrics(Collector):
             ("held", "Frames that kept the last picture because rendering was late"),
             ("stalls", "Times a session's clock had to move"),
             ("underruns", "Frames that waited in the middle of speech"),
+            ("plans", "Chunks planned"),
+            ("plans_written", "Chunks planned with a language model's score"),
+            ("plans_mended", "Chunks with rows that the physiological critic mended"),
         ):
             total = sum(getattr(stats, name) for stats in [*living, ended])
             yield CounterMetricFamily(f"saccade_{name}", help, value=total)

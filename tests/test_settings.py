@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runtime.settings import RuntimeSettings
+from runtime.settings import PlannerSettings, RuntimeSettings
 from server import Settings, VoiceSettings
 from stream.settings import StreamSettings
 
@@ -27,6 +27,7 @@ def documented(group: str) -> dict[str, str]:
     ("group", "kind"),
     [
         ("`[voice]`", VoiceSettings),
+        ("`[planner]`", PlannerSettings),
         ("`[runtime]`", RuntimeSettings),
         ("`[stream]`", StreamSettings),
     ],
@@ -37,11 +38,12 @@ def test_every_setting_is_documented_with_its_default(group: str, kind: type) ->
     assert told.keys() == fields.keys()
     for name, default in fields.items():
         shown = "[]" if default == () else str(default).removesuffix(".0")
+        shown = shown.lower() if isinstance(default, bool) else shown
         assert told[name].strip() == shown, name
 
 
 def test_top_level_settings_are_documented() -> None:
-    fields = set(Settings.model_fields) - {"voice", "runtime", "stream"}
+    fields = set(Settings.model_fields) - {"voice", "planner", "runtime", "stream"}
     assert documented("").keys() == fields
 
 

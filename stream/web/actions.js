@@ -1,6 +1,8 @@
-/** The strip chart in words: what the eyes will do, do, and have just done, with the reason. */
+/** The movements in words: what the eyes will do, do, and have just done, with the reason. */
 
-const SHOWN = 6;
+import { write } from "./dom.js";
+
+const SHOWN = 4;
 const PTS_PER_S = 16000;
 
 export class ActionList {
@@ -50,8 +52,4 @@ function words(when, action, now) {
   const seconds = Math.abs((when === "next" ? action.start : action.end) - now) / PTS_PER_S;
   if (when === "next") return `in ${seconds.toFixed(1)} s`;
   return seconds < 1 ? "just now" : `${Math.round(seconds)} s ago`;
-}
-
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

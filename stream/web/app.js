@@ -11,20 +11,26 @@ import { Plan } from "./plan.js";
 import { Portraits } from "./portraits.js";
 import { recall, remember } from "./prefs.js";
 import { Readout } from "./readout.js";
+import { Score } from "./score.js";
 import { Stage } from "./stage.js";
 import { Strip } from "./strip.js";
+import { Timeline } from "./timeline.js";
 import { Backoff, sleep } from "./timing.js";
 import { Toasts } from "./toasts.js";
+import { Why } from "./why.js";
 
 const $ = (selector) => document.querySelector(selector);
 const STATES = { idle: "Idle", listening: "Listening", thinking: "Thinking", speaking: "Speaking" };
 const MOST_EVENTS = 1000;
 const LIST_MS = 250;
+/** How long a trouble of the server that has passed is told. */
+const NOTE_MS = 10000;
 
 const toasts = new Toasts($("#toasts"));
 const stage = new Stage($(".stage-frame"));
 const clock = new MediaClock();
 const plan = new Plan();
+const score = new Score();
 const strip = new Strip($("#chart"), { clock, plan });
 const actions = new ActionList($("#actions"));
 
@@ -58,6 +64,14 @@ const readout = new Readout($("#stats"), { call, clock });
 const behaviour = new BehaviourPanel($(".direct"), (fields) => call.behave(fields), toasts);
 const composer = new Composer($("#composer"), { call, stage, toasts });
 const portraits = new Portraits($("#portraits"), { toasts, choose: changePortrait });
+const title = (label) => behaviour.titleOf(label);
+const timeline = new Timeline($("#score"), {
+  clock,
+  score,
+  plan,
+  context: () => ({ title, instruction: behaviour.instruction }),
+});
+const why = new Why($("#why"), { button: $("#why-open"), load: loadPlans, clock, title });
 
 // --- what the server tells --------------------------------------------------------------------
 
@@ -68,7 +82,12 @@ const handlers = {
       sessionShown = session.id;
       clock.reset();
       plan.clear();
+      score.clear();
       strip.clear();
+      timeline.clear();
+      why.clear();
+      $("#planner-note").textContent = "";
+      seedScore(session.id);
     }
     behaviour.show(session);
     showPortrait(session.portrait?.id ?? session.portrait);
@@ -77,6 +96,7 @@ const handlers = {
   },
   state: (event) => showState(event.state),
   plan: (event) => plan.add(event.actions ?? []),
+  score: (event) => score.add(event),
   controls(event) {
     clock.observe(event.pts + event.values.length * 640);
     strip.add(event.pts, event.values);
@@ -85,6 +105,10 @@ const handlers = {
   stats: (event) => readout.setServer(event),
   error(event) {
     if (!event.cause) toasts.error(Problem.from(event)); // Otherwise who asked shows it.
+  },
+  degraded(event) {
+    if (event.reason === "planner") showPlannerTrouble(event.detail);
+    else showServerTrouble(event);
   },
   expiring(event) {
     const seconds = Math.round(event.in_s);
@@ -103,6 +127,37 @@ function showState(state) {
   stage.root.dataset.state = state;
   $("#state-text").textContent = STATES[state] ?? state;
   composer.setState(state);
+}
+
+// --- the plan, and what goes wrong with it ----------------------------------------------------
+
+/** The plans of the session, newest first. */
+async function loadPlans() {
+  const { id, token } = call.session ?? {};
+  if (!id) throw new Problem("The avatar is not there yet. Wait a moment and try again.");
+  return (await read(`v1/sessions/${id}/plans`, { token })).plans;
+}
+
+/** What was planned before this page was listening. */
+async function seedScore(id) {
+  const plans = await loadPlans().catch(() => []); // Then the next `score` event shows the rest.
+  if (id !== sessionShown) return;
+  for (const known of plans) score.add(known);
+}
+
+/** @param {string} detail what is wrong, empty when it is over */
+function showPlannerTrouble(detail) {
+  const told = detail && `Planner: ${detail} The embedded planner plays on.`;
+  $("#planner-note").textContent = told;
+}
+
+let noteTimer = 0;
+function showServerTrouble({ reason, shift_ms: shift, detail }) {
+  const stalled = `The server fell behind; the picture waited for ${shift} ms.`;
+  const note = $("#server-note");
+  note.textContent = reason === "stall" ? stalled : detail || `The server is degraded: ${reason}.`;
+  clearTimeout(noteTimer);
+  noteTimer = setTimeout(() => (note.textContent = ""), NOTE_MS);
 }
 
 // --- getting there ----------------------------------------------------------------------------
@@ -180,6 +235,7 @@ listen(
     s: () => stage.toggleSound(),
     p: () => portraits.focus(),
     e: () => behaviour.focus(),
+    w: () => why.toggle(),
     "?": () => $("#help").showModal(),
   },
   { escape: () => composer.escape() },
@@ -192,15 +248,19 @@ for (const dialog of document.querySelectorAll("dialog")) {
 }
 $("#retry").addEventListener("click", () => call.start());
 $("#chart-pause").addEventListener("click", ({ currentTarget: button }) => {
-  strip.paused = !strip.paused;
+  strip.paused = timeline.paused = !strip.paused;
   button.setAttribute("aria-pressed", String(strip.paused));
-  button.title = strip.paused ? "Let the chart run" : "Hold the chart";
+  button.title = strip.paused ? "Let the charts run" : "Hold the charts";
 });
 setInterval(() => {
   const now = clock.at();
-  if (now === null || strip.paused || document.hidden) return;
+  if (now === null || document.hidden) return;
+  why.tell(now);
+  if (strip.paused) return;
   plan.prune(now);
+  score.prune(now);
   actions.update(plan, now);
+  timeline.tell(now);
 }, LIST_MS);
 addEventListener("pagehide", () => call.close());
 addEventListener("pageshow", (event) => {

@@ -54,6 +54,11 @@ export class BehaviourPanel {
     }
   }
 
+  /** What people call a label. */
+  titleOf(label) {
+    return this.#labels.find((l) => l.name === label)?.title ?? label;
+  }
+
   focus() {
     (this.chips.querySelector("input:checked") ?? this.chips.querySelector("input"))?.focus();
   }

@@ -6,7 +6,7 @@ const C = {
   left: 10, right: 11, up: 12, down: 13, pitch: 14, yaw: 15,
 };
 /** Degrees of the eye at channel value 1: horizontal, up, down. */
-const GAZE_DEGREES = { side: 35, up: 25, down: 30 };
+export const GAZE_DEGREES = { side: 35, up: 25, down: 30 };
 
 /**
  * Lanes from top to bottom. `floor` is the smallest range shown (in `unit`), so that stillness looks

@@ -1,12 +1,14 @@
 /** The planned actions that are still worth showing, and how they are called. */
 
+import { capital } from "./dom.js";
+
 const KEEP_PTS = 12 * 16000;
 const MOST = 200;
 /** Degrees; smaller saccades are drawn but not told. */
 const TOLD_SACCADE = 4;
 
 /** Why, for actions whose `why` says what. */
-const REASONS = { stage: "part of the chosen state", instruction: "as instructed" };
+const REASONS = { instruction: "as instructed" };
 
 /** Which lane of the strip chart an action moves. */
 const LANES = [
@@ -19,6 +21,8 @@ const LANES = [
 
 export class Plan {
   #actions = new Map();
+  /** Grows whenever something changes. */
+  version = 0;
 
   /** Take the `actions` of a `plan` event; an amount of 0 withdraws what was announced before. */
   add(actions) {
@@ -28,17 +32,21 @@ export class Plan {
       else this.#actions.set(key, { ...action, key, ...describe(action) });
     }
     while (this.#actions.size > MOST) this.#actions.delete(this.#actions.keys().next().value);
+    this.version++;
   }
 
   /** Drop what is long over. */
   prune(now) {
     for (const [key, action] of this.#actions) {
-      if (action.end < now - KEEP_PTS) this.#actions.delete(key);
+      if (action.end >= now - KEEP_PTS) continue;
+      this.#actions.delete(key);
+      this.version++;
     }
   }
 
   clear() {
     this.#actions.clear();
+    this.version++;
   }
 
   get actions() {
@@ -47,8 +55,13 @@ export class Plan {
 
   /** The `count` newest worth telling, latest first. */
   told(count) {
-    const worth = [...this.actions].filter((a) => !a.minor);
+    const worth = [...this.actions].filter((a) => a.told);
     return worth.sort((a, b) => b.start - a.start).slice(0, count);
+  }
+
+  /** What an instruction asks for at `now`. */
+  asked(now) {
+    return [...this.actions].filter((a) => a.kind === "instruction" && a.start <= now && now < a.end);
   }
 }
 
@@ -56,14 +69,14 @@ export class Plan {
 function describe({ kind, amount, why = "" }) {
   const words = kind.replaceAll("_", " ");
   const lane = LANES.find(([pattern]) => pattern.test(kind))?.[1] ?? "plan";
-  const named = lane === "plan" && why; // A stage or an instruction is known by what it does.
+  const named = lane === "plan" && why; // An instruction is known by what it does.
+  const minor = /saccade/.test(kind) && Math.abs(amount) < TOLD_SACCADE;
   return {
     lane,
     label: named ? why : words,
     title: capital(named ? why : words),
     reason: named ? (REASONS[kind] ?? words) : why,
-    minor: /saccade/.test(kind) && Math.abs(amount) < TOLD_SACCADE,
+    minor,
+    told: !minor && kind !== "stage", // Stages are what the score is made of.
   };
 }
-
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -21,12 +21,10 @@ const COLORS = [
   "text", "muted", "line", "surface", "accent",
   "gaze", "left", "right", "au1", "au2", "au4", "head",
 ];
-/** Height of the ribbon of labels above the lanes, of the time axis below, width of lane names. */
-const TOP = 38;
+/** Space above the lanes, height of the time axis below them, width of their names. */
+const TOP = 2;
 const BOTTOM = 18;
 const NAMES = 64;
-/** Baselines of the ribbon's rows: a label goes where it covers no other. */
-const RIBBON = [9, 24];
 
 export class Strip {
   #values = new Float32Array(RING * CHANNELS);
@@ -258,18 +256,14 @@ export class Strip {
     }
   }
 
-  /** Actions: a band in the lanes they move, a label in the ribbon above. */
+  /** Actions: a band in the lanes they move. What they are called is said in the score. */
   #drawPlan(view) {
-    const inView = [...this.plan.actions].filter(
-      (a) => view.x(a.end) > view.x0 && view.x(a.start) < view.x1,
-    );
-    const free = RIBBON.map(() => view.x0);
-    for (const action of inView.sort((a, b) => a.start - b.start)) {
+    for (const action of this.plan.actions) {
+      if (view.x(action.end) < view.x0 || view.x(action.start) > view.x1) continue;
       const ahead = action.start > view.now;
       LANES.forEach((lane, i) => {
         if (lane.name === action.lane) this.#drawBand(action, i, view, ahead);
       });
-      if (!action.minor) this.#drawLabel(action, view, free, ahead);
     }
   }
 
@@ -285,29 +279,6 @@ export class Strip {
     else g.rect(x, y, w, view.lane - 4);
     g.fill();
     g.globalAlpha = 1;
-  }
-
-  /** The label in the first row with room for it, and a line from there down to its lane. */
-  #drawLabel(action, view, free, ahead) {
-    const { context: g } = this;
-    const index = LANES.findIndex((lane) => lane.name === action.lane);
-    const start = view.x(action.start);
-    const foot = index < 0 ? this.#size.height - BOTTOM : TOP + (index + 1) * view.lane - 2;
-    g.font = `10.5px ${this.#colors.font}`;
-    g.textBaseline = "middle";
-    g.textAlign = "left";
-    const label = fitText(g, action.label, 96);
-    const width = g.measureText(label).width;
-    const x = Math.max(view.x0, Math.min(start + 4, view.x1 - 2 - width));
-    const row = free.findIndex((from) => x >= from);
-    g.fillStyle = ahead ? this.#colors.accent : this.#colors.muted;
-    g.globalAlpha = ahead ? 0.75 : 0.3;
-    const y = RIBBON[Math.max(row, 0)];
-    g.fillRect(start, row < 0 ? TOP : y - 6, 1, foot - (row < 0 ? TOP : y - 6));
-    g.globalAlpha = 1;
-    if (row < 0) return;
-    free[row] = x + width + 8;
-    g.fillText(label, x, y);
   }
 
   #drawNow({ nowX }) {
@@ -326,14 +297,4 @@ export class Strip {
     g.fillStyle = colors.text;
     g.fillText("now", nowX, height - 4);
   }
-}
-
-/** `text`, shortened with an ellipsis to `room` pixels; empty when even that is too long. */
-function fitText(g, text, room) {
-  if (g.measureText(text).width <= room) return text;
-  for (let n = text.length - 1; n > 3; n--) {
-    const short = `${text.slice(0, n).trimEnd()}…`;
-    if (g.measureText(short).width <= room) return short;
-  }
-  return "";
 }

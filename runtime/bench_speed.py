@@ -1,0 +1,187 @@
+"""How long planning takes, how soon a label shows, and whether all that plays passes the critic.
+
+Times are of the processor, not of the wall: what one core spends, whoever else is on the machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Final
+
+import numpy as np
+
+from core import CHUNK_FRAMES, F32, FPS, POSE_SLICE, ControlTrack
+from planner.behaviour import CHOICE, Behaviour
+from planner.categories import LABELS
+from planner.library import load_library, texture
+from planner.repair import repair
+from planner.rules import check
+from runtime.draft import Draft
+from runtime.lookahead import PAST_FRAMES, Lookahead
+
+STEPS: Final = ("plan", "perform", "check", "repair", "retrieve")
+"""The whole of a chunk: events, performance, critic. Then its parts; retrieval is that of one
+stage, and part of the performance."""
+VISIBLE_UNIT: Final = 0.05
+"Difference of an action unit or of gaze that can be seen (free) …"
+VISIBLE_DEGREES: Final = 1.0
+"… and of the head."
+WATCHED_FRAMES: Final = 4 * FPS
+"After a new label."
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Many measurements of one thing."""
+
+    median: float
+    late: float
+    "95th percentile."
+    most: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Median, 95th percentile and maximum."""
+    median, late = np.percentile(values, (50, 95))
+    return Spread(float(median), float(late), float(max(values)))
+
+
+def plan_times(chunks: int, told: Told) -> dict[str, Spread]:
+    """Milliseconds of `STEPS` for a chunk of 4 s, ``chunks`` in a row under every label."""
+    library, rng = load_library(), np.random.default_rng(0)
+    spent: dict[str, list[float]] = {step: [] for step in STEPS}
+    for seed, label in enumerate(LABELS):
+        told(f"planning {label}")
+        performer = Behaviour(seed, label=label, library=library)
+        before = performer.advance(PAST_FRAMES).values
+        for k in range(chunks):
+            with _timed(spent["plan"]):
+                draft = Draft(performer, CHUNK_FRAMES, index=k, label=label, instruction="")
+                plan = draft.finish(before)
+            copy = performer.fork()
+            with _timed(spent["perform"]):
+                rows = copy.advance(CHUNK_FRAMES).values
+            with _timed(spent["repair"]):
+                repair(rows, ControlTrack(before))
+            with _timed(spent["check"]):
+                check(plan.controls, ControlTrack(before))
+            with _timed(spent["retrieve"]):
+                chosen = library.nearest(rows[0], category=label, count=CHOICE)[-1][0]
+                texture(chosen, CHUNK_FRAMES, rows[0], rng)
+            performer = draft.after
+            before = np.concatenate([before, plan.controls.values])[-PAST_FRAMES:]
+    return {step: spread(values) for step, values in spent.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a new label does."""
+
+    differs: Spread
+    "Milliseconds until the first frame that is another at all."
+    visible: Spread
+    "Milliseconds until the first frame that can be seen to be another."
+    call: Spread
+    "Milliseconds of processor time that the command takes."
+    unseen: int
+    "Changes that could not be seen within `WATCHED_FRAMES`."
+    pairs: int
+
+
+def label_change(told: Told) -> Change:
+    """From every label to every other: when does it show, against the same face left alone?"""
+    differs, visible, call = [], [], []
+    unseen = 0
+    for seed, (old, new) in enumerate(permutations(LABELS, 2)):
+        told(f"{old} to {new}")
+        left_alone, changed = (_session(old, seed) for _ in range(2))
+        settled = 2 * FPS + 7 * seed % (2 * CHUNK_FRAMES)  # at any moment of a chunk
+        left_alone.take(settled), changed.take(settled)
+        with _timed(call):
+            changed.behave(label=new)
+        other = left_alone.take(WATCHED_FRAMES)[0].values
+        shown = changed.take(WATCHED_FRAMES)[0].values
+        differs.append(_first(np.abs(shown - other) > 1e-6))
+        seen = _first(_visible(shown, other))
+        visible += [seen] if seen <= WATCHED_FRAMES else []
+        unseen += seen > WATCHED_FRAMES
+    ms = 1000 / FPS
+    return Change(
+        spread([ms * n for n in differs]),
+        spread([ms * n for n in visible]),
+        spread(call),
+        unseen,
+        len(differs),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Soundness:
+    """What the critic says of one label's chunks."""
+
+    chunks: int
+    passed: int
+    "Chunks that play without a violation."
+    raw: int
+    "Chunks that had none before they were mended."
+    rules: tuple[tuple[str, int], ...]
+    "The rules most often broken before mending, and in how many chunks."
+
+
+def soundness(minutes: float, told: Told) -> dict[str, Soundness]:
+    """Plays ``minutes`` of every label and holds what was played against the critic."""
+    found = {}
+    for seed, label in enumerate(LABELS):
+        told(f"playing {label}")
+        ahead = _session(label, seed)
+        chunks = max(1, round(minutes * 60 * FPS / CHUNK_FRAMES))
+        past: F32 = np.zeros((0, 17), np.float32)
+        passed = raw = 0
+        broken: Counter[str] = Counter()
+        for _ in range(chunks):
+            played, _ = ahead.take(CHUNK_FRAMES)
+            rules = {violation.rule for violation in ahead.playing.repaired}
+            broken.update(rules)
+            raw += not rules
+            passed += not check(played, ControlTrack(past) if len(past) else None)
+            past = np.concatenate([past, played.values])[-PAST_FRAMES:]
+        found[label] = Soundness(chunks, passed, raw, tuple(broken.most_common(3)))
+    return found
+
+
+# --- inside ----------------------------------------------------------------------------------
+
+
+def _session(label: str, seed: int) -> Lookahead:
+    performer = Behaviour(seed, label=label, library=load_library())
+    return Lookahead(performer, label=label, seed=seed)
+
+
+@contextmanager
+def _timed(into: list[float]) -> Iterator[None]:
+    start = time.thread_time()
+    yield
+    into.append(1e3 * (time.thread_time() - start))
+
+
+def _visible(a: F32, b: F32) -> F32:
+    limits = np.full(a.shape[1], VISIBLE_UNIT, np.float32)
+    limits[POSE_SLICE] = VISIBLE_DEGREES
+    return np.abs(a - b) > limits
+
+
+def _first(frames: Iterable[F32]) -> int:
+    """Frames until one has anything: 1 for the very next; one more than there are for none."""
+    n = 1
+    for row in frames:
+        if row.any():
+            return n
+        n += 1
+    return n

@@ -1,0 +1,132 @@
+/** Names of the wire in plain words. Left and right are the portrait's own. */
+
+import { GAZE_DEGREES } from "./lanes.js";
+
+/** Characters of an instruction that are quoted. */
+const MOST_QUOTED = 40;
+
+/** What a channel at 1 looks like. Keys may carry a side (`AU1_L`, `AU1_one`, `yaw?`). */
+const CHANNELS = {
+  AU1: "Inner brows raised",
+  AU2: "Outer brows raised",
+  AU4: "Brows lowered and knit",
+  AU5: "Upper lids raised",
+  AU6: "Cheeks raised",
+  AU7: "Lids narrowed",
+  AU45: "Lids lowered",
+  gaze_left: "Eyes turned left",
+  gaze_right: "Eyes turned right",
+  gaze_up: "Eyes turned up",
+  gaze_down: "Eyes turned down",
+  jaw: "Mouth open",
+  wide: "Mouth widened",
+  pucker: "Lips rounded",
+  press: "Lips pressed together",
+  smile: "Mouth corners up",
+  upper_lip: "Upper lip raised",
+  lower_lip: "Lower lip lowered",
+  tuck: "Lower lip tucked in",
+  tongue: "Tongue tip shown",
+};
+const SIDES = { L: "left", R: "right", one: "on the livelier side", other: "on the other side" };
+/** Where the head goes for more, for less, and for nearly nothing. */
+const POSE = {
+  pitch: ["Head lowered", "Head raised", "Head level"],
+  yaw: ["Head turned left", "Head turned right", "Head facing forward"],
+  roll: ["Head tilted left", "Head tilted right", "Head upright"],
+  "yaw?": ["Head turned with the gaze", "Head turned against the gaze", "Head facing forward"],
+  "roll?": ["Head tilted with the gaze", "Head tilted against the gaze", "Head upright"],
+};
+const GAZE = {
+  gaze_left: GAZE_DEGREES.side,
+  gaze_right: GAZE_DEGREES.side,
+  gaze_up: GAZE_DEGREES.up,
+  gaze_down: GAZE_DEGREES.down,
+};
+const PARTS = [
+  [/^AU[124](_|$)/, "brow"],
+  [/^AU(5|7|45)/, "lid"],
+  [/^AU6/, "cheeks"],
+  [/^gaze/, "eyes"],
+  [/^(pitch|yaw|roll)/, "head"],
+];
+/** From how much on an expression is called what. */
+const AMOUNTS = [[0.8, "fully"], [0.55, "strongly"], [0.3, "clearly"], [0.12, "slightly"]];
+
+const SOURCES = {
+  embedded: "embedded planner",
+  endpoint: "language model (endpoint)",
+  local: "language model (local)",
+};
+const CONVERSATION = {
+  idle: "at ease",
+  listening: "listening",
+  thinking: "thinking of what to say",
+  speaking: "speaking",
+};
+
+/**
+ * A channel's range.
+ * @returns {{what: string, how: string, low?: number, high?: number}} `low` and `high` in [0, 1]
+ *   for what can be drawn as a share of the most
+ */
+export function channel(key, [low, high]) {
+  const pose = POSE[key];
+  if (pose) {
+    const [more, less, none] = pose;
+    if (low >= 0 && high > 0) return { what: more, how: degrees(low, high) };
+    if (high <= 0 && low < 0) return { what: less, how: degrees(-high, -low) };
+    return { what: none, how: `within ${degrees(Math.max(-low, high))}` };
+  }
+  if (GAZE[key]) {
+    return { what: CHANNELS[key], how: degrees(low * GAZE[key], high * GAZE[key]), low, high };
+  }
+  return { what: channelName(key), how: amount((low + high) / 2), low, high };
+}
+
+function channelName(key) {
+  if (CHANNELS[key]) return CHANNELS[key];
+  const [name, side] = key.split("_");
+  const words = CHANNELS[name] ?? key;
+  return SIDES[side] ? `${words}, ${SIDES[side]}` : words;
+}
+
+/** The part of the face that a channel moves. */
+export function part(key) {
+  const [, name] = PARTS.find(([pattern]) => pattern.test(key)) ?? [null, key];
+  const side = SIDES[key.split("_")[1]];
+  return side && name !== "eyes" ? `${side} ${name}` : name;
+}
+
+/** Who plans. */
+export const plannedBy = (source) => SOURCES[source] ?? source;
+export const byModel = (source) => source !== "embedded";
+
+/** Why a plan is as it is. @param {(label: string) => string} title @param {string} instruction */
+export function because({ label, state }, title, instruction) {
+  const talk = CONVERSATION[state] ?? state;
+  const felt = state === "idle" ? title(label) : `${title(label)}, while ${talk}`;
+  const reason = label === "idle" ? talk : felt;
+  return instruction ? `${reason}, and your instruction “${shorten(instruction)}”` : reason;
+}
+
+/** A rule of the physiological critic. */
+export function rule(name) {
+  return RULES[name] ?? name.replaceAll("-", " ");
+}
+
+const RULES = {
+};
+
+function shorten(text) {
+  return text.length > MOST_QUOTED ? `${text.slice(0, MOST_QUOTED).trimEnd()}…` : text;
+}
+
+function amount(value) {
+  return AMOUNTS.find(([from]) => value >= from)?.[1] ?? "a trace";
+}
+
+function degrees(low, high = low) {
+  const [a, b] = [Math.round(low), Math.round(high)];
+  return a === b ? `${b}°` : `${a}–${b}°`;
+}
