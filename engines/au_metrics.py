@@ -136,6 +136,21 @@ def au_temp(planned: F32, real: F32, target: Sequence[int], *, band: int = BAND)
     return float(1 - distance.mean() / max(len(planned), len(real)))
 
 
+def shape(units: F32, thresholds: F32) -> F32:
+    """Trajectories on the scale of their own peaks: what moves when, however strongly.
+
+    Not in the paper. A tracker's scale and a control's are not the same, and the distance of
+    equation 7 is mostly that difference; here it is divided out. A unit that never fires is
+    divided by τ.
+
+    Args:
+        units: float32 ``[T, U]`` in [0, 1], T >= 1.
+        thresholds: float32 ``[U]``, τ.
+    """
+    scaled: F32 = units / np.maximum(units.max(axis=0), thresholds)
+    return scaled
+
+
 def dtw(a: F32, b: F32, *, band: int = BAND) -> F32:
     """Dynamic time warping distance of each column: the least sum of |a(i) - b(j)| over all paths.
 

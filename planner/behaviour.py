@@ -39,7 +39,8 @@ from planner.manners import (
     State,
 )
 from planner.motion import F64, Pulse, Pulses
-from planner.plan import Event, Score
+from planner.outline import outline
+from planner.plan import Score
 from planner.posture import FADE_OUT_SECONDS, Posture
 from planner.row import LIDS, MOUTH_START, PITCH, WIDTH, YAW, bound, gaze_channels
 from planner.shared import Shared
@@ -112,6 +113,8 @@ class Behaviour:
         self._blinks = Blinks(blinks)
         self._actions: deque[tuple[int, Action]] = deque(maxlen=MAX_ACTIONS)
         self._pieces: deque[Piece] = deque(maxlen=MAX_ACTIONS)
+        self.wearing: Piece | None = None
+        "The recording that gives the present stage its texture."
         self._adjust(0.0)
         self.last_mouth = MouthTrack.rest(0)
         "The mouth's share of the expression for exactly the frames last advanced."
@@ -202,20 +205,11 @@ class Behaviour:
 
         Spans add up to ``frames``; a stage that began earlier or goes on longer is cut.
         """
-        first, last = self._frame, self._frame + frames
-        scenes = list(self._staging.until((last - 0.5) / FPS))
+        first = self._frame
+        scenes = self._staging.until((first + frames - 0.5) / FPS)
         if self._scene is not None and (not scenes or math.ceil(scenes[0].start * FPS) > first):
             scenes.insert(0, self._scene)
-        starts = [max(0, math.ceil(scene.start * FPS) - first) for scene in scenes]
-        ends = [*starts[1:], frames]
-        return Score(
-            tuple(
-                Event(start, end, scene.stage.why, scene.stage)
-                for scene, start, end in zip(scenes, starts, ends, strict=True)
-                if end > start
-            ),
-            "embedded",
-        )
+        return outline(scenes, self._sheet, first, frames)
 
     def actions(self) -> list[Action]:
         """What was planned since the last call, by start. At most the last 256 are kept."""
@@ -324,6 +318,7 @@ class Behaviour:
         found = self._library.nearest(targets, category=self._feeling, count=CHOICE)
         if not found:
             self._posture.wear(None, t, scene.rise)
+            self.wearing = None
             return
         weights = np.array([1 / (0.2 + distance) for _, distance in found])
         chosen, distance = found[int(self._pick.choice(len(found), p=weights / weights.sum()))]
@@ -331,9 +326,10 @@ class Behaviour:
         rows: F32 = texture(chosen, frames, targets, self._pick)
         rows[:, POSE_SLICE] *= min(scene.stage.drift, 1.3)
         self._posture.wear(rows, t, max(scene.rise, 0.4))
-        self._pieces.append(
-            Piece(self._frame, chosen.name, chosen.source, chosen.kind, round(distance, 3))
+        self.wearing = Piece(
+            self._frame, chosen.name, chosen.source, chosen.kind, round(distance, 3)
         )
+        self._pieces.append(self.wearing)
 
     @property
     def _feeling(self) -> str:

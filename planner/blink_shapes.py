@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from core import F32, InvalidInput
+from core import F32, FPS, InvalidInput
 from planner.library import BlinkShapes
 from planner.motion import F64
 from planner.recordings import Eyes
@@ -161,7 +161,14 @@ def _plausible(curve: F64 | None) -> F64 | None:
     moving = np.flatnonzero(curve > REST)
     top = np.flatnonzero(curve > 1 - REST)
     closing, opening = int(top[0]) - int(moving[0]), int(moving[-1]) - int(top[-1])
-    return curve if closing >= SUDDEN * RATE and opening >= FASTER * closing else None
+    if closing < SUDDEN * RATE or opening < FASTER * closing:
+        return None
+    # The same as the frames of a video will show it.
+    every = round(RATE / FPS)
+    steps = np.diff(curve[TOP % every :: every])
+    shown = np.flatnonzero(curve[TOP % every :: every] >= EDGE)
+    before, after = TOP // every - shown[0], shown[-1] - TOP // every
+    return curve if steps.max() >= -steps.min() and before <= after else None
 
 
 def _place(lid: F64, begin: int, end: int) -> F64 | None:

@@ -2,8 +2,8 @@
 
 Planned controls are compared with recordings of people the library was not built from, by AU-F1
 and AU-Temp (`engines.au_metrics`), for the ablations of CogPortrait's table 3 and three
-references. Controls are compared with controls: nothing is rendered, and what a tracker saw of a real
-face is taken as it is, so all values include the tracker's noise.
+references. Controls are compared with controls: nothing is rendered, and what a tracker saw of a
+real face is taken as it is, so all values include the tracker's noise and its scale.
 """
 
 from __future__ import annotations
@@ -18,8 +18,17 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from core import CHUNK_FRAMES, F32, FPS
-from engines.au_metrics import AUS, THRESHOLDS, UNITS, activations, au_f1, au_temp, intensities
-from engines.au_metrics import targets as target_units
+from engines.au_metrics import (
+    AUS,
+    THRESHOLDS,
+    UNITS,
+    activations,
+    au_f1,
+    au_temp,
+    intensities,
+    shape,
+    targets,
+)
 from planner.behaviour import Behaviour
 from planner.categories import LABELS
 from planner.library import Library, load_library
@@ -35,13 +44,11 @@ MOST_PERSONS: Final = 30
 "Of one category; only speaking has more."
 GLIDE_SECONDS: Final = 0.8
 "The way of the direct variant from rest to its pose."
+F1, TEMP, SHAPE, MOTION, REAL_MOTION, F1_LOW, F1_HIGH = range(7)
+"""What is measured of a pair. `SHAPE` is AU-Temp on the scale of each side's own peaks. `MOTION` is
+the mean speed of the target units, full scales a second: AU-Temp hardly punishes a face that
+does not move. The last two are AU-F1 at other thresholds: a result that hangs on one is none."""
 SHARES_OF_TAU: Final = (1.0, 0.5, 1.5)
-"AU-F1 is also told at other thresholds: a result that hangs on one is none."
-MEASURES: Final = ("AU-F1", "AU-Temp", "motion", "real motion", "AU-F1 at τ/2", "AU-F1 at 1.5 τ")
-"""What is measured of a pair. Motion is the mean speed of the target units, full scales a
-second: AU-Temp hardly punishes a face that does not move, so it is told beside it."""
-RESAMPLES: Final = 2000
-CONFIDENCE: Final = 95.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,8 +117,9 @@ def retrieval(label: str, frames: int, seed: int) -> F32:
     """One prototype of the category, drawn at random, over and over."""
     library = load_library()
     found = [p for p in library.prototypes if p.category == label] or library.prototypes
-    controls = found[int(np.random.default_rng(seed).integers(len(found)))].controls
-    return controls[np.arange(frames) % len(controls)]
+    controls: F32 = found[int(np.random.default_rng(seed).integers(len(found)))].controls
+    looped: F32 = controls[np.arange(frames) % len(controls)]
+    return looped
 
 
 def planner_only(label: str, frames: int, seed: int) -> F32:
@@ -159,22 +167,27 @@ def mean_pose(label: str) -> F32:
 # --- comparing -------------------------------------------------------------------------------
 
 Found: TypeAlias = dict[str, dict[str, F64]]
-"Measures by category and person, float64 ``[n, 6]``."
+"Measures by category and person, float64 ``[n, 7]``."
 
 
 def measure(planned: F32, real: F32, category: str) -> list[float]:
-    """`MEASURES` of one pair of rows of controls, float32 ``[T, 17]`` each."""
+    """All measures of one pair of rows of controls, float32 ``[T, 17]`` each."""
     a, b = intensities(planned), intensities(real)
-    target = target_units(category)
+    target = targets(category)
     n = len(AUS)
     f1 = [au_f1(a[:, :n], b[:, :n], THRESHOLDS[:n] * np.float32(k)) for k in SHARES_OF_TAU]
-    return [f1[0], au_temp(a, b, target), _motion(a, target), _motion(b, target), *f1[1:]]
+    shapes = au_temp(shape(a, THRESHOLDS), shape(b, THRESHOLDS), target)
+    temp = au_temp(a, b, target)
+    return [f1[0], temp, shapes, _motion(a, target), _motion(b, target), *f1[1:]]
 
 
-def compare(takes: Sequence[Take], variant: Variant, seeds: int) -> Found:
+def compare(
+    takes: Sequence[Take], variant: Variant, seeds: int, told: Callable[[str], None]
+) -> Found:
     """Measures of ``variant`` against every piece of every take, ``seeds`` times."""
     rows: dict[str, dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
-    for take in takes:
+    for i, take in enumerate(takes):
+        told(f"{i + 1} of {len(takes)}")
         for k in range(seeds):
             planned = variant(take.category, len(take.controls), _number(take.name) + k)
             for a, b in zip(pieces(planned), pieces(take.controls), strict=True):
@@ -196,48 +209,6 @@ def compare_people(takes: Sequence[Take], seeds: int) -> Found:
                 pair = measure(part[:frames], piece[:frames], take.category)
                 rows[take.category][take.person].append(pair)
     return _arrays(rows)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
-    """Means over persons, with bootstrap draws of them."""
-
-    mean: F64
-    "float64 ``[6]``, by `MEASURES`."
-    draws: F64
-    "float64 ``[RESAMPLES, 6]``."
-
-    def interval(self, measure: int) -> tuple[float, float]:
-        """The middle `CONFIDENCE` % of the draws."""
-        rest = (100 - CONFIDENCE) / 2
-        low, high = np.percentile(self.draws[:, measure], (rest, 100 - rest))
-        return float(low), float(high)
-
-    def minus(self, other: Estimate) -> Estimate:
-        """The difference, draw by draw: resampling is the same for all variants."""
-        return Estimate(self.mean - other.mean, self.draws - other.draws)
-
-
-def estimate(persons: Mapping[str, F64]) -> Estimate:
-    """Every person counts the same; persons are resampled, and the pieces of each."""
-    rng = np.random.default_rng(_number("".join(persons)))
-    means = np.array([rows.mean(axis=0) for rows in persons.values()])
-    redrawn = np.empty((len(means), RESAMPLES, len(MEASURES)))
-    for i, rows in enumerate(persons.values()):
-        counts = rng.multinomial(len(rows), [1 / len(rows)] * len(rows), size=RESAMPLES)
-        redrawn[i] = counts @ rows / len(rows)
-    who = rng.integers(len(means), size=(RESAMPLES, len(means)))
-    draws: F64 = redrawn[who, np.arange(RESAMPLES)[:, None]].mean(axis=1)
-    return Estimate(means.mean(axis=0), draws)
-
-
-def total(categories: Iterable[Estimate]) -> Estimate:
-    """The mean over categories, each counting the same."""
-    parts = list(categories)
-    return Estimate(
-        np.mean([part.mean for part in parts], axis=0),
-        np.mean([part.draws for part in parts], axis=0),
-    )
 
 
 # --- diagnosis -------------------------------------------------------------------------------

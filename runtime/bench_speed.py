@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from core import CHUNK_FRAMES, F32, FPS, POSE_SLICE, ControlTrack
+from core import CHANNELS, CHUNK_FRAMES, F32, FPS, POSE_SLICE, ControlTrack
 from planner.behaviour import CHOICE, Behaviour
 from planner.categories import LABELS
 from planner.library import load_library, texture
@@ -97,7 +98,9 @@ class Change:
 
 def label_change(told: Told) -> Change:
     """From every label to every other: when does it show, against the same face left alone?"""
-    differs, visible, call = [], [], []
+    differs: list[int] = []
+    visible: list[int] = []
+    call: list[float] = []
     unseen = 0
     for seed, (old, new) in enumerate(permutations(LABELS, 2)):
         told(f"{old} to {new}")
@@ -142,7 +145,7 @@ def soundness(minutes: float, told: Told) -> dict[str, Soundness]:
         told(f"playing {label}")
         ahead = _session(label, seed)
         chunks = max(1, round(minutes * 60 * FPS / CHUNK_FRAMES))
-        past: F32 = np.zeros((0, 17), np.float32)
+        past: F32 = np.zeros((0, len(CHANNELS)), np.float32)
         passed = raw = 0
         broken: Counter[str] = Counter()
         for _ in range(chunks):
@@ -171,17 +174,14 @@ def _timed(into: list[float]) -> Iterator[None]:
     into.append(1e3 * (time.thread_time() - start))
 
 
-def _visible(a: F32, b: F32) -> F32:
+def _visible(a: F32, b: F32) -> npt.NDArray[np.bool_]:
     limits = np.full(a.shape[1], VISIBLE_UNIT, np.float32)
     limits[POSE_SLICE] = VISIBLE_DEGREES
-    return np.abs(a - b) > limits
+    seen: npt.NDArray[np.bool_] = np.abs(a - b) > limits
+    return seen
 
 
-def _first(frames: Iterable[F32]) -> int:
-    """Frames until one has anything: 1 for the very next; one more than there are for none."""
-    n = 1
-    for row in frames:
-        if row.any():
-            return n
-        n += 1
-    return n
+def _first(marks: npt.NDArray[np.bool_]) -> int:
+    """Frames until one is marked: 1 for the very next, one more than there are for none."""
+    rows = np.flatnonzero(marks.any(axis=1))
+    return int(rows[0]) + 1 if len(rows) else len(marks) + 1

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from core import CHANNELS, F32, FPS, MOUTH_CHANNELS, MouthTrack
+from core import CHANNELS, F32, FPS, MOUTH_CHANNELS, ControlTrack, MouthTrack
 from planner.action import Action
 from planner.behaviour import Behaviour, Piece
 from planner.plan import Exchange, Plan, Score
@@ -49,7 +49,7 @@ class Draft:
         self.plan: Plan | None = None
         self.decided: list[tuple[int, Action]] = []
         "Announcements, each with the frame before which it was decided."
-        self.pieces: list[Piece] = []
+        self.pieces: list[Piece] = [first.wearing] if first.wearing else []
         self._forks = [first]
         self._live = first.fork()
         self._controls = np.empty((self.score.frames, len(CHANNELS)), np.float32)
@@ -107,7 +107,8 @@ class Draft:
         """
         if self.plan is None:
             self.perform(self.score.frames)
-            controls, found = repair(self._controls, before, state=self.state)
+            past = ControlTrack(before)
+            controls, found = repair(self._controls, past, state=self.state)
             self.plan = Plan(
                 start=self.start,
                 label=self.label,

@@ -67,17 +67,17 @@ def _span(plan: Plan, event: Event) -> dict[str, Any]:
 
 
 def _prototype(plan: Plan, event: Event, pieces: tuple[Piece, ...]) -> dict[str, Any] | None:
-    """The recording whose motion the event wears; it is chosen as the event begins."""
-    first, last = plan.start + event.start, plan.start + event.end
-    for piece in pieces:
-        if first - 1 <= piece.start < last:
-            return {
-                "name": piece.prototype,
-                "source": piece.source,
-                "kind": piece.kind,
-                "distance": piece.distance,
-            }
-    return None
+    """The recording whose motion the event wears: the last one taken before it ends."""
+    taken = [piece for piece in pieces if piece.start < plan.start + event.end]
+    if not taken:
+        return None
+    piece = taken[-1]
+    return {
+        "name": piece.prototype,
+        "source": piece.source,
+        "kind": piece.kind,
+        "distance": piece.distance,
+    }
 
 
 def _violation(plan: Plan, found: Violation) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from runtime.draft import Draft
 
 T = TypeVar("T")
 
-PAST_FRAMES: Final = 20 * FPS
+PAST_FRAMES: Final = 40 * FPS
 "What the critic sees of the past: blink intervals are the longest thing it looks at."
 DRAFT_SHARE: Final = 3
 "Frames drafted for every frame played: the next chunk is ready after a third of this one."
@@ -174,7 +174,7 @@ class Lookahead:
         def rehearse(score: Score) -> tuple[ControlTrack, list[Violation]]:
             performer = after.fork()
             performer.perform(score)
-            return repair(performer.advance(score.frames).values, before, state=state)
+            return repair(performer.advance(score.frames), ControlTrack(before), state=state)
 
         return rehearse
 

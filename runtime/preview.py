@@ -92,7 +92,9 @@ def moments(performance: Performance, count: int) -> list[int]:
         # The middle of the longest time that nothing is shown of.
         edges = [-1, *chosen, total]
         at = int(np.argmax(np.diff(edges)))
-        chosen.insert(at, (edges[at] + edges[at + 1]) // 2)
+        middle = (edges[at] + edges[at + 1]) // 2
+        later = _open(performance, middle)
+        chosen.insert(at, later if later < edges[at + 1] else middle)
     return chosen
 
 

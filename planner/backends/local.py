@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
 
@@ -49,11 +49,9 @@ class LocalSettings:
     temperature: float = 0.7
 
 
-class Writer(Protocol):
-    """What turns a question into text; only ever called in the one thread."""
-
-    def __call__(self, question: Question[Any], stop: Callable[[], bool]) -> str:
-        """The model's answer, cut short as soon as ``stop`` says so."""
+Writer: TypeAlias = Callable[[Question[Any], Callable[[], bool]], str]
+"""What turns a question into text, cut short as soon as the second argument says so. Only ever
+called in the one thread."""
 
 
 class Local:

@@ -53,7 +53,8 @@ function answered(role, answer) {
   }
   if (role === "critic") {
     const judged = Object.entries(ASPECTS).filter(([key]) => answer[key]);
-    const verdicts = judged.map(([key, words]) => `${words}: ${answer[key] === "pass" ? "yes" : "no"}`);
+    const yes = (key) => (answer[key] === "pass" ? "yes" : "no");
+    const verdicts = judged.map(([key, words]) => `${words}: ${yes(key)}`);
     const advice = entries(answer.revisions).map((r) => String(r.advice));
     return [line(DECISIONS[answer.decision]), line(verdicts.join(", ")), list(advice)];
   }
@@ -64,11 +65,12 @@ function answered(role, answer) {
   return [line(answer.advice)];
 }
 
-const planned = ({ start, end, semantics }) => `${seconds(start)}–${seconds(end)} s: ${semantics}`;
+const planned = (event) => `${seconds(event.start)}–${seconds(event.end)} s: ${event.semantics}`;
 const seconds = (value) => Number(value).toFixed(1);
 const entries = (value) => (Array.isArray(value) ? value : []);
 const line = (text) => text && el("p", {}, String(text));
-const list = (lines) => lines.length > 0 && el("ul", {}, ...lines.map((text) => el("li", {}, text)));
+const item = (text) => el("li", {}, text);
+const list = (lines) => lines.length > 0 && el("ul", {}, ...lines.map(item));
 
 /** The JSON itself, folded away. */
 function raw(title, value) {

@@ -87,8 +87,8 @@ const handlers = {
       timeline.clear();
       why.clear();
       $("#planner-note").textContent = "";
-      seedScore(session.id);
     }
+    seedScore(session.id);
     behaviour.show(session);
     showPortrait(session.portrait?.id ?? session.portrait);
     showState(session.state ?? "idle");

@@ -2,9 +2,17 @@
 
 import { exchangeItem } from "./agents.js";
 import { capital, el } from "./dom.js";
-import { because, channel, part, plannedBy, rule } from "./words.js";
+import { because, byModel, channel, part, plannedBy, rule } from "./words.js";
 
 const PTS_PER_S = 16000;
+
+const MENDED =
+  "The physiological critic found what no face does, and put it right before it was shown:";
+const EMBEDDED =
+  "The embedded planner: each state has its stages, it draws which come next and how strong they" +
+  " are. No language model took part.";
+const FAILED =
+  "The embedded planner plays: a language model was asked, but what it answered could not be used.";
 
 /**
  * @param {object} plan
@@ -13,9 +21,10 @@ const PTS_PER_S = 16000;
  * @returns {HTMLElement[]}
  */
 export function explain(plan, before, title) {
+  const stages = plan.events.map((event) => stage(event, plan, before));
   return [
     el("p", {}, summary(plan, title)),
-    section("What it shows", el("ol.stages", {}, ...plan.events.map((e) => stage(e, plan, before)))),
+    section("What it shows", el("ol.stages", {}, ...stages)),
     section("What was mended", ...mended(plan)),
     section("Who planned it", ...planners(plan)),
   ];
@@ -74,7 +83,8 @@ function origin(event, plan, before) {
     return el("p.origin", {}, text);
   }
   const { name, source, kind, distance } = prototype;
-  const words = kind === "recorded" ? "as recorded from a real face" : "made from published measurements";
+  const recorded = kind === "recorded";
+  const words = recorded ? "as it was recorded" : "made from published measurements";
   return el(
     "div.origin",
     {},
@@ -107,8 +117,7 @@ function mended({ repaired, ...plan }) {
       el("span.source", {}, parts.join(", ")),
     );
   });
-  const intro = "The physiological critic found what no face does, and put it right before it was shown:";
-  return [el("p", {}, intro), el("ul.mended", {}, ...items)];
+  return [el("p", {}, MENDED), el("ul.mended", {}, ...items)];
 }
 
 function group(found) {
@@ -117,22 +126,16 @@ function group(found) {
   return groups;
 }
 
-const several = (times) =>
-  times.length > 3 ? `${times.slice(0, 3).join(", ")} and ${times.length - 3} more` : times.join(", ");
+function several(times) {
+  const told = times.slice(0, 3).join(", ");
+  return times.length > 3 ? `${told} and ${times.length - 3} more` : told;
+}
 
 // --- the planners ------------------------------------------------------------------------------
 
 function planners({ source, exchanges }) {
-  if (!exchanges.length) {
-    const text =
-      source === "embedded"
-        ? "The embedded planner: each state has its stages, it draws which come next and how strong they are. No language model took part."
-        : `${capital(plannedBy(source))}. What it said is not known.`;
-    return [el("p", {}, text)];
-  }
-  const text =
-    source === "embedded"
-      ? "The embedded planner plays: a language model was asked, but what it answered could not be used."
-      : `A ${plannedBy(source)}, in these steps:`;
+  const embedded = !byModel(source);
+  if (!exchanges.length) return [el("p", {}, embedded ? EMBEDDED : `A ${plannedBy(source)}.`)];
+  const text = embedded ? FAILED : `A ${plannedBy(source)}, in these steps:`;
   return [el("p", {}, text), el("ol.exchanges", {}, ...exchanges.map(exchangeItem))];
 }

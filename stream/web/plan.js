@@ -61,7 +61,8 @@ export class Plan {
 
   /** What an instruction asks for at `now`. */
   asked(now) {
-    return [...this.actions].filter((a) => a.kind === "instruction" && a.start <= now && now < a.end);
+    const playing = [...this.actions].filter((a) => a.start <= now && now < a.end);
+    return playing.filter((a) => a.kind === "instruction");
   }
 }
 

@@ -1,6 +1,6 @@
 /** What is planned for the chunk that plays and the one after it, as `score` events tell it. */
 
-const KEEP_PTS = 12 * 16000;
+const KEEP_PTS = 4 * 16000;
 const MOST = 16;
 
 export class Score {

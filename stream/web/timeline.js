@@ -17,9 +17,9 @@ const FRAME_MS = 1000 / 25;
 const STEP_MS = 500;
 /** Widest line of a stage's label, and the space around it; as in the style sheet, px. */
 const LABEL_PX = 128;
-const LABEL_GAP = 16;
+const LABEL_GAP = 14;
 /** Narrower stages show no label. */
-const LEAST_PX = 44;
+const LEAST_PX = 52;
 /** Rows of marks below the stages, and what keeps two labels apart, px. */
 const ROWS = 2;
 const GAP = 8;
@@ -172,18 +172,20 @@ export class Timeline {
   // --- moving ----------------------------------------------------------------------------------
 
   #move(now) {
-    const left = this.#x(now) - PAST * this.#width;
+    const head = this.#x(now);
+    const left = head - PAST * this.#width;
     this.track.style.transform = `translateX(${(-left).toFixed(2)}px)`;
     for (const { start, end, text, least, by } of this.#pinned) {
-      // A label stays in view for as long as what it names is.
+      // A label stays in view, or beside the play head, for as long as what it names is there.
       const room = this.#x(end) - this.#x(start) - least;
-      const shift = Math.max(0, Math.min(left - this.#x(start), room));
+      const hidden = (by === undefined ? left : head) - this.#x(start);
+      const shift = Math.max(0, Math.min(hidden, room));
       text.style.transform = shift ? `translateX(${shift.toFixed(1)}px)` : "";
       if (by !== undefined) write(text, CAPTIONS[when(start, end, now)] + by);
     }
     for (const { stage, item } of this.#stages) {
       const is = when(stage.start, stage.end, now);
-      if (is === "now") item.style.setProperty("--played", `${this.#x(now) - this.#x(stage.start)}px`);
+      if (is === "now") item.style.setProperty("--played", `${head - this.#x(stage.start)}px`);
       if (item.dataset.when === is) continue;
       item.dataset.when = is;
       if (is === "now") item.setAttribute("aria-current", "step");

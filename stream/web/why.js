@@ -27,12 +27,14 @@ export class Why {
     for (const way of root.querySelectorAll("[data-way]")) {
       way.addEventListener("click", () => this.#show(way.dataset.way));
     }
-    root.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.preventDefault(); // It closes this, and interrupts nothing.
-      this.toggle();
-      button.focus();
-    });
+    for (const inside of [root, button]) {
+      inside.addEventListener("keydown", (event) => {
+        if (event.key !== "Escape" || root.hidden) return;
+        event.preventDefault(); // It closes this, and interrupts nothing.
+        this.toggle();
+        button.focus();
+      });
+    }
   }
 
   toggle() {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
 from tests.conftest import PEOPLE
 from tests.e2e.browser import CHROMIUM, CLIENT, chromium, running_server
@@ -104,7 +105,8 @@ async def test_frames_move_and_the_voice_moves_the_mouth(
     assert max(seen["spoken"]) > 2 * max(seen["idle"])
     assert seen["energy"] > 0.001
     assert seen["speech"][:2] == ["started", "ended"]
-    assert {"hello", "state", "plan", "controls", "stats", "speech"} <= set(seen["types"])
+    expected = {"hello", "state", "score", "plan", "controls", "stats", "speech"}
+    assert expected <= set(seen["types"])
     assert seen["versions"] == [1]
     assert seen["closed"] == 200
     await page.close()
@@ -143,12 +145,119 @@ async def test_the_page_greets_speaks_and_is_interrupted(browser: Browser, base:
     await expect(page.get_by_test_id("interrupt")).to_be_enabled()
     await page.get_by_test_id("interrupt").click()
     await until(page, "saccade.events.some(e => e.type === 'interrupted')", 5)
-    await page.get_by_test_id("label-surprise").click()
-    await page.get_by_test_id("instruction-input").fill("look left, then frobnicate")
-    await page.get_by_test_id("instruction-send").click()
-    await until(page, "saccade.events.some(e => e.type === 'understood' && e.unknown.length)", 5)
+    await instruct(page, "look left, then frobnicate")
+    unknown = page.get_by_text("Not understood: “frobnicate”")
+    await expect(unknown).to_be_visible()
+    await instruct(page, "blink twice")
+    await expect(page.get_by_text("Understood", exact=True)).to_be_visible()
+    await expect(unknown).to_have_count(0)
     assert console.errors == []
     await page.close()
+
+
+async def instruct(page: Page, text: str) -> None:
+    await page.get_by_test_id("instruction-input").fill(text)
+    await page.get_by_test_id("instruction-send").click()
+
+
+async def test_the_page_shows_what_is_planned_and_explains_it(browser: Browser, base: str) -> None:
+    page = await browser.new_page(viewport={"width": 1280, "height": 860})
+    console = Console(page)
+    await page.goto(base)
+    await until(page, "window.saccade && saccade.firstFrameMs > 0")
+    await page.get_by_test_id("label-surprise").click()
+
+    stages = page.get_by_test_id("score").locator("li[data-label=surprise]")
+    await expect(stages.and_(page.locator("[data-when=next]")).first).to_be_visible()
+    await expect(stages.and_(page.locator("[aria-current=step]"))).to_be_visible()
+    await expect(page.get_by_test_id("now-why")).to_contain_text("Surprise")
+    now = await page.get_by_test_id("now").inner_text()
+
+    await page.get_by_test_id("why").press("Enter")
+    panel = page.get_by_test_id("why-panel")
+    await expect(panel).to_contain_text("Because of: Surprise")
+    await expect(panel).to_contain_text("The embedded planner")
+    shown = await panel.locator(".stage-head strong").all_inner_texts()
+    planned = await page.evaluate(
+        """saccade.events.filter(e => e.type === "score" && e.label === "surprise")
+            .flatMap(e => e.events.map(event => event.semantics.toLowerCase()))"""
+    )
+    assert shown
+    assert {words.lower() for words in [now, *shown]} <= set(planned)
+    assert await panel.locator(".ranges li").count() > 0
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Escape")
+    await expect(panel).to_be_hidden()
+    await expect(page.get_by_test_id("why")).to_be_focused()
+    assert console.errors == []
+    await page.close()
+
+
+async def test_what_a_language_model_says_is_shown_as_text(browser: Browser, base: str) -> None:
+    page = await browser.new_page(viewport={"width": 1280, "height": 860})
+    console = Console(page)
+    await page.route("**/plans", lambda route: route.fulfill(json={"plans": [WRITTEN]}))
+    await page.route_web_socket("**/control?*", tell_trouble)
+    await page.goto(base)
+    await until(page, "window.saccade && saccade.firstFrameMs > 0")
+    note = page.get_by_test_id("planner-note")
+    await expect(note).to_have_text(f"Planner: {EVIL} The embedded planner plays on.")
+    await page.get_by_test_id("why").click()
+    panel = page.get_by_test_id("why-panel")
+    for text in (
+        f"{EVIL}, looking away", "Brows lowered and knit", "as it was recorded: laugh",
+        "Which stages, and when", "endpoint, 1.5 s", f"Thinks of {EVIL}", "No answer within 2 s.",
+    ):  # fmt: skip
+        await expect(panel).to_contain_text(text, ignore_case=True)
+    assert await page.locator("img[src='x']").count() == 0
+    assert console.errors == []
+    await page.close()
+
+
+EVIL = "<img src=x onerror=alert(1)>"
+WRITTEN = {
+    "index": 0, "start": 0, "end": 64000, "label": "anger", "instruction": EVIL,
+    "state": "speaking", "source": "endpoint", "status": "playing",
+    "events": [
+        {
+            "start": 0, "end": 64000, "semantics": f"{EVIL}, looking away",
+            "controls": {"AU4": [0.4, 0.6], "yaw?": [-3, 2], "gaze_up": [0.2, 0.4]},
+            "prototype": {
+                "name": "laugh", "source": EVIL, "kind": "recorded", "distance": 0.25
+            },
+        }
+    ],
+    "repaired": [
+        {
+            "rule": EVIL, "channels": ["AU45_L"], "start": 640, "end": 1280,
+            "value": 1.0, "limit": 0.5,
+        }
+    ],
+    "exchanges": [
+        {
+            "role": "planning", "source": "endpoint", "seconds": 1.5, "error": "",
+            "reasoning": f"Thinks of {EVIL}", "request": {"label": EVIL},
+            "answer": {"events": [{"start": 0, "end": 4, "semantics": EVIL}]},
+        },
+        {
+            "role": "critic", "source": "endpoint", "seconds": 2.0,
+            "error": "timeout: No answer within 2 s.", "reasoning": "", "request": {}, "answer": {},
+        },
+    ],
+}  # fmt: skip
+
+
+def tell_trouble(socket: WebSocketRoute) -> None:
+    """Pass on everything, and say behind the greeting that the planner failed."""
+    server = socket.connect_to_server()
+    trouble = {"v": 1, "type": "degraded", "pts": 0, "reason": "planner", "detail": EVIL}
+
+    def pass_on(message: str | bytes) -> None:
+        socket.send(message)
+        if isinstance(message, str) and '"type":"hello"' in message:
+            socket.send(json.dumps(trouble))
+
+    server.on_message(pass_on)
 
 
 async def test_an_upload_becomes_the_avatar_and_a_bad_one_is_explained(

@@ -21,6 +21,7 @@ from engines.au_metrics import (
     au_temp,
     dtw,
     intensities,
+    shape,
     targets,
 )
 from planner.categories import LABELS
@@ -157,6 +158,17 @@ def test_what_can_not_be_compared_is_refused() -> None:
         dtw(pulse(1)[:0], pulse(1))
     with pytest.raises(ValueError, match="at least one"):
         au_temp(pulse(1), pulse(1), [])
+
+
+@given(tracks(st.integers(2, 40)), st.floats(0.25, 1, width=32))
+def test_shape_has_no_scale_above_the_threshold(a: F32, gain: float) -> None:
+    a[0] = 1  # the peak, which stays above 0.2 when scaled
+    assert np.allclose(shape(a * np.float32(gain), TAU), shape(a, TAU), atol=1e-5)
+
+
+def test_shape_does_not_blow_up_what_is_at_rest() -> None:
+    a = np.full((5, 4), 0.02, np.float32)
+    assert np.allclose(shape(a, TAU), 0.1)
 
 
 # --- units ---------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ def test_whole_blinks_reach_closure_on_a_frame_in_both_eyes() -> None:
     """The curve's top never falls between two frames."""
     track = in_state("idle", 3).values
     at = peaks(track[:, 8])
-    heights = np.minimum(track[at, 8], track[at, 9])
+    both = track[:, 8:10].min(axis=1)  # the lids may differ in which frame of a held top is last
+    heights = np.max([both[at - 1], both[at], both[at + 1]], axis=0)
     whole = heights[heights > 0.85]
     assert len(whole) > 0.7 * len(heights)
     assert whole.min() >= 0.95
@@ -162,20 +163,19 @@ def test_the_lids_differ_a_little() -> None:
 
 
 def test_blinks_are_announced_before_they_come() -> None:
-    behaviour = Behaviour(9)
+    blinks = Blinks(np.random.default_rng(9))
     told: dict[int, int] = {}
-    track = []
+    lids = []
     for k in range(60 * FPS):
-        track.append(behaviour.advance(1).values[0])
-        for action in behaviour.actions():
-            if action.kind == "blink":
-                told[action.peak] = k
-    at = peaks(np.array(track)[:, 8])
+        lids.append(blinks.step(k / FPS)[0])
+        for action in blinks.news():
+            told[action.peak] = k
+    at = peaks(np.array(lids))
     assert len(at) >= 10
-    # The weaker lid may be a frame late.
-    ahead = [peak - told[p] for peak in at for p in (peak - 1, peak) if p in told]
-    assert len(ahead) == len(at)
+    # Of a held top, the last frame is found.
+    ahead = [max(peak - told[p] for p in (peak - 2, peak - 1, peak) if p in told) for peak in at]
     assert np.median(ahead) >= FPS
+    assert min(ahead) > 0
 
 
 def test_no_blink_of_its_own_spoils_a_wink() -> None:

@@ -69,6 +69,7 @@ def test_no_moment_of_a_stage_is_hidden_by_a_blink() -> None:
     withdrawn = Action("blink", 148, 151, 158, 0.0, "withdrawn")
     chosen = preview.moments(played(200, stage(20), stage(150), blink, withdrawn), 2)
     assert chosen == [26, 150]
+    assert preview.moments(played(41, blink), 1) == [26]  # the middle would be 20
 
 
 def test_the_eye_box_holds_eyes_and_brows_and_no_mouth(portrait: Portrait) -> None:
