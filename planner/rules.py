@@ -30,8 +30,8 @@ SLACK: Final = 1e-3
 HEAD_STEP: Final = 200.0 / FPS
 """Degrees a frame. Fast voluntary turns of 20-40 deg peak at 150-250 deg/s (Zangemeister, Jones &
 Stark 1981, Exp Neurol 71(1))."""
-HEAD_JOLT: Final = 9_000.0 / FPS**2
-"Degrees a frame, a frame: three times the acceleration of a vigorous headshake (free)."
+HEAD_JOLT: Final = 4_000.0 / FPS**2
+"Degrees a frame, a frame: nearly twice the acceleration of a vigorous headshake (free)."
 UNIT_STEP: Final = 0.62
 """Of a brow, cheek or lid tightener, a frame: two minimum-jerk motions of the fastest onset of a
 facial action, 160 ms, at once (`physiology.AU_RISE_SECONDS`)."""
@@ -76,7 +76,7 @@ EYE_STEP: Final = 28.0
 SACCADE_STEP: Final = 4.0
 "Degrees a frame, 100 deg/s, that no smooth movement of the eyes reaches (Leigh & Zee 2015, ch. 5)."
 SACCADE_GAP_FRAMES: Final = 1
-"Still frames between two saccades; corrective ones follow within 100-150 ms (Becker 1989)."
+"Still frames before a saccade back; corrective ones follow within 100-150 ms (Becker 1989)."
 PURSUIT_STEP: Final = 0.6
 """Degrees a frame, 15 deg/s. With nothing to follow, eyes do not glide this fast: gaze shifts are
 saccades (Leigh & Zee 2015, ch. 5); slow rolling eyes of the drowsy stay below it (free)."""
@@ -377,17 +377,14 @@ def _eyes(rows: Rows) -> Iterator[Violation]:
                 "saccade-speed", names, since + start, since + end,
                 moved.eye[start:end].max() * FPS, EYE_STEP * FPS,
             )  # fmt: skip
-    leaps = runs(saccadic(moved))
-    for (_, ended), (start, end) in zip(leaps, leaps[1:], strict=False):
-        if start > first and _turns(moved, ended - 1, start):
-            gap = start - ended
-            if gap < SACCADE_GAP_FRAMES:
-                yield rows.found("saccade-gap", names, since + ended, since + end, gap, 1)
+    leaps = saccadic(moved)
+    back = (moved.heading[1:] * moved.heading[:-1]).sum(axis=1) < 0
+    for start, end in runs(leaps[1:] & leaps[:-1] & back):
+        if start + 1 > first:
+            yield rows.found(
+                "saccade-gap", names, since + start + 1, since + end + 1, 0, SACCADE_GAP_FRAMES
+            )  # fmt: skip
     yield from _glides(rows, moved, since, first)
-
-
-def _turns(moved: Motion, one: int, other: int) -> bool:
-    return float(moved.heading[one] @ moved.heading[other]) < 0
 
 
 def _glides(rows: Rows, moved: Motion, since: int, first: int) -> Iterator[Violation]:

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from core import CHUNK_FRAMES, F32, FPS
+from core import CHANNEL, CHUNK_FRAMES, F32, FPS, ControlTrack
 from engines.au_metrics import (
     AUS,
     THRESHOLDS,
@@ -34,6 +34,7 @@ from planner.categories import LABELS
 from planner.library import Library, load_library
 from planner.motion import F64, minimum_jerk
 from planner.recordings import Recording
+from planner.rules import check
 from runtime.lookahead import Lookahead
 
 MOST_FRAMES: Final = 4 * CHUNK_FRAMES
@@ -44,10 +45,11 @@ MOST_PERSONS: Final = 30
 "Of one category; only speaking has more."
 GLIDE_SECONDS: Final = 0.8
 "The way of the direct variant from rest to its pose."
-F1, TEMP, SHAPE, MOTION, REAL_MOTION, F1_LOW, F1_HIGH = range(7)
-"""What is measured of a pair. `SHAPE` is AU-Temp on the scale of each side's own peaks. `MOTION` is
-the mean speed of the target units, full scales a second: AU-Temp hardly punishes a face that
-does not move. The last two are AU-F1 at other thresholds: a result that hangs on one is none."""
+F1, TEMP, SHAPE, SOUND, MOTION, REAL_MOTION, F1_LOW, F1_HIGH = range(8)
+"""What is measured of a pair. `SHAPE` is AU-Temp on the scale of each side's own peaks, `SOUND` is 1
+where what is planned passes the critic. `MOTION` is the mean speed of the target units, full scales
+a second: AU-Temp hardly punishes a face that does not move. The last two are AU-F1 at other
+thresholds: a result that hangs on one is none."""
 SHARES_OF_TAU: Final = (1.0, 0.5, 1.5)
 
 
@@ -161,13 +163,16 @@ def mean_pose(label: str) -> F32:
     """Where the category is on average, float32 ``[17]``: two minutes of four performers."""
     performed = [planner_only(label, 30 * FPS, seed) for seed in range(4)]
     mean: F32 = np.concatenate(performed).mean(axis=0, dtype=np.float32)
+    for one, other in (("gaze_left", "gaze_right"), ("gaze_up", "gaze_down")):
+        both = [CHANNEL[one], CHANNEL[other]]
+        mean[both] -= mean[both].min()  # eyes look one way
     return mean
 
 
 # --- comparing -------------------------------------------------------------------------------
 
 Found: TypeAlias = dict[str, dict[str, F64]]
-"Measures by category and person, float64 ``[n, 7]``."
+"Measures by category and person, float64 ``[n, 8]``."
 
 
 def measure(planned: F32, real: F32, category: str) -> list[float]:
@@ -178,7 +183,8 @@ def measure(planned: F32, real: F32, category: str) -> list[float]:
     f1 = [au_f1(a[:, :n], b[:, :n], THRESHOLDS[:n] * np.float32(k)) for k in SHARES_OF_TAU]
     shapes = au_temp(shape(a, THRESHOLDS), shape(b, THRESHOLDS), target)
     temp = au_temp(a, b, target)
-    return [f1[0], temp, shapes, _motion(a, target), _motion(b, target), *f1[1:]]
+    sound = float(not check(ControlTrack(planned)))
+    return [f1[0], temp, shapes, sound, _motion(a, target), _motion(b, target), *f1[1:]]
 
 
 def compare(

@@ -28,6 +28,7 @@ from runtime.bench_fidelity import (
     MOTION,
     REAL_MOTION,
     SHAPE,
+    SOUND,
     TEMP,
     VARIANTS,
     Found,
@@ -161,8 +162,10 @@ def _totals(estimates: Mapping[str, Mapping[str, Estimate]], told: Told) -> None
         still = e.mean[REAL_MOTION] < 1e-6
         motion = "" if still else f"{e.mean[MOTION] / e.mean[REAL_MOTION]:.2f}"
         other = f"{e.mean[F1_LOW]:.2f}, {e.mean[F1_HIGH]:.2f}"
-        rows.append([name, _with(e, F1), _with(e, TEMP), _with(e, SHAPE), motion, other])
-    heads = ["variant", "AU-F1", "AU-Temp", "AU-Temp, shape", "motion ÷ real", "AU-F1 at ½ τ, 1½ τ"]
+        sound = f"{e.mean[SOUND]:.1%}"
+        rows.append([name, _with(e, F1), _with(e, TEMP), _with(e, SHAPE), sound, motion, other])
+    heads = ["variant", "AU-F1", "AU-Temp", "AU-Temp, shape", "passes critic", "motion ÷ real"]
+    heads.append("AU-F1 at ½ τ, 1½ τ")
     _table("All categories, each counting the same", heads, rows, told)
     *_, whole = VARIANTS
     print(f"\n{whole} against the others, resampled together:")

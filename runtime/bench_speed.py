@@ -20,6 +20,7 @@ from core import CHANNELS, CHUNK_FRAMES, F32, FPS, POSE_SLICE, ControlTrack
 from planner.behaviour import CHOICE, Behaviour
 from planner.categories import LABELS
 from planner.library import load_library, texture
+from planner.manners import MANNERS
 from planner.repair import repair
 from planner.rules import check
 from runtime.draft import Draft
@@ -34,6 +35,17 @@ VISIBLE_DEGREES: Final = 1.0
 "… and of the head."
 WATCHED_FRAMES: Final = 4 * FPS
 "After a new label."
+
+AT_RANDOM: Final = "commands at random"
+INSTRUCTIONS: Final = (
+    "",
+    "look slightly left, then lower the head smoothly",
+    "wink, then blink twice, then look up",
+    "turn your head 30 degrees right while looking at me",
+    "close your eyes for 2 seconds, then open them wide",
+    "shake your head twice quickly",
+    "raise your left eyebrow and keep it raised",
+)
 
 Told = Callable[[str], None]
 
@@ -139,24 +151,45 @@ class Soundness:
 
 
 def soundness(minutes: float, told: Told) -> dict[str, Soundness]:
-    """Plays ``minutes`` of every label and holds what was played against the critic."""
+    """Plays ``minutes`` of every label, and of commands at random, past the critic."""
+    chunks = max(1, round(minutes * 60 * FPS / CHUNK_FRAMES))
     found = {}
     for seed, label in enumerate(LABELS):
         told(f"playing {label}")
-        ahead = _session(label, seed)
-        chunks = max(1, round(minutes * 60 * FPS / CHUNK_FRAMES))
-        past: F32 = np.zeros((0, len(CHANNELS)), np.float32)
-        passed = raw = 0
-        broken: Counter[str] = Counter()
-        for _ in range(chunks):
-            played, _ = ahead.take(CHUNK_FRAMES)
-            rules = {violation.rule for violation in ahead.playing.repaired}
-            broken.update(rules)
-            raw += not rules
-            passed += not check(played, ControlTrack(past) if len(past) else None)
-            past = np.concatenate([past, played.values])[-PAST_FRAMES:]
-        found[label] = Soundness(chunks, passed, raw, tuple(broken.most_common(3)))
+        found[label] = _sound(_session(label, seed), chunks, None)
+    told(f"playing {AT_RANDOM}")
+    found[AT_RANDOM] = _sound(_session("idle", 99), chunks * len(LABELS), np.random.default_rng(0))
     return found
+
+
+def _sound(ahead: Lookahead, chunks: int, rng: np.random.Generator | None) -> Soundness:
+    past: F32 = np.zeros((0, len(CHANNELS)), np.float32)
+    passed = raw = 0
+    broken: Counter[str] = Counter()
+    for _ in range(chunks):
+        played, rules = np.zeros_like(past[:0]), set()
+        while len(played) < CHUNK_FRAMES:
+            if rng is not None:
+                _command(ahead, rng)
+            frames = CHUNK_FRAMES if rng is None else int(rng.integers(1, CHUNK_FRAMES))
+            rows = ahead.take(min(frames, CHUNK_FRAMES - len(played)))[0].values
+            rules |= {violation.rule for violation in ahead.playing.repaired}
+            played = np.concatenate([played, rows])
+        broken.update(rules)
+        raw += not rules
+        passed += not check(ControlTrack(played), ControlTrack(past))
+        past = np.concatenate([past, played])[-PAST_FRAMES:]
+    return Soundness(chunks, passed, raw, tuple(broken.most_common(3)))
+
+
+def _command(ahead: Lookahead, rng: np.random.Generator) -> None:
+    match int(rng.integers(3)):
+        case 0:
+            ahead.behave(label=str(rng.choice(list(LABELS))))
+        case 1:
+            ahead.behave(instruction=str(rng.choice(INSTRUCTIONS)))
+        case _:
+            ahead.set_state(list(MANNERS)[int(rng.integers(len(MANNERS)))])
 
 
 # --- inside ----------------------------------------------------------------------------------

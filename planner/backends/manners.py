@@ -38,7 +38,11 @@ FORMATS: Final[tuple[tuple[str, Format], ...]] = (
 """Ways to ask for JSON, the surest first. Hosted models take JSON schema only in part; some servers
 know nothing of it."""
 _OPTIONAL: Final = ("temperature", "seed")
-_ABOUT_IMAGES: Final = re.compile(r"\bimages?(_url)?\b|\bvision\b|\bmulti-?modal\b")
+_ABOUT_IMAGES: Final = re.compile(
+    r"\bimages?(_url)?\b|\bvision\b|\bmulti-?modal\b"
+    # Text-only templates choke on the list that a picture makes of a message.
+    r"|\bnot .?list\b|\bshould be a (valid )?string\b|\bmust be a string\b"
+)
 _ABOUT_FORMAT: Final = re.compile(
     r"\bresponse_format\b|schema\b|\bjson_object\b|\bgrammar\b|\bguided|\bstructured|\bformat\b"
 )

@@ -50,6 +50,31 @@ const PARTS = [
   [/^gaze/, "eyes"],
   [/^(pitch|yaw|roll)/, "head"],
 ];
+/** What the rules of the physiological critic forbid. */
+const RULES = {
+  "finite": "Values that are no numbers",
+  "range": "More than the face can do",
+  "pose-range": "The head turned too far",
+  "head-speed": "The head moved too fast",
+  "head-acceleration": "The head moved with a jolt",
+  "unit-speed": "The face changed faster than its muscles can",
+  "opposed-units": "Muscles that work against each other both pulled",
+  "lids": "The lids rose and closed at once",
+  "lid-follows-gaze": "The eyes were wide open while looking down",
+  "lid-opening-speed": "The lids opened too fast",
+  "blink-duration": "A blink was too short",
+  "blink-opens-slower": "A blink opened faster than it closed",
+  "blink-sides": "The lids blinked too differently",
+  "blink-gap": "Two blinks followed too closely",
+  "wink-duration": "A wink was too short",
+  "stare": "The eyes went without a blink for too long",
+  "gaze-both-ways": "The eyes were to look two ways at once",
+  "saccade-speed": "The eyes jumped faster than eyes can",
+  "saccade-gap": "Two eye movements followed too closely",
+  "gaze-glides": "The eyes glided with nothing to follow",
+  "eyes-far-out": "The eyes stayed too far to the side",
+  "frozen": "Eyes and head stood quite still",
+};
 /** From how much on an expression is called what. */
 const AMOUNTS = [[0.8, "fully"], [0.55, "strongly"], [0.3, "clearly"], [0.12, "slightly"]];
 
@@ -114,9 +139,6 @@ export function because({ label, state }, title, instruction) {
 export function rule(name) {
   return RULES[name] ?? name.replaceAll("-", " ");
 }
-
-const RULES = {
-};
 
 function shorten(text) {
   return text.length > MOST_QUOTED ? `${text.slice(0, MOST_QUOTED).trimEnd()}…` : text;

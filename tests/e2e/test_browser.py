@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from statistics import quantiles
 from typing import Any
 
 import pytest
@@ -102,7 +103,8 @@ async def test_frames_move_and_the_voice_moves_the_mouth(
     assert f"video/{codec.upper()}" in seen["codecs"]
     assert seen["first"] < 3000  # the benchmark knows the real number; this one only must not hang
     assert seen["frames"] > 50
-    assert max(seen["spoken"]) > 2 * max(seen["idle"])
+    # Quartiles: where a busy machine left out frames, even a still mouth jumps once or twice.
+    assert quantiles(seen["spoken"])[2] > 2 * quantiles(seen["idle"])[2]
     assert seen["energy"] > 0.001
     assert seen["speech"][:2] == ["started", "ended"]
     expected = {"hello", "state", "score", "plan", "controls", "stats", "speech"}
@@ -206,7 +208,8 @@ async def test_what_a_language_model_says_is_shown_as_text(browser: Browser, bas
     panel = page.get_by_test_id("why-panel")
     for text in (
         f"{EVIL}, looking away", "Brows lowered and knit", "as it was recorded: laugh",
-        "Which stages, and when", "endpoint, 1.5 s", f"Thinks of {EVIL}", "No answer within 2 s.",
+        "Two blinks followed too closely", "Which stages, and when", "endpoint, 1.5 s",
+        f"Thinks of {EVIL}", "No answer within 2 s.",
     ):  # fmt: skip
         await expect(panel).to_contain_text(text, ignore_case=True)
     assert await page.locator("img[src='x']").count() == 0
@@ -231,7 +234,11 @@ WRITTEN = {
         {
             "rule": EVIL, "channels": ["AU45_L"], "start": 640, "end": 1280,
             "value": 1.0, "limit": 0.5,
-        }
+        },
+        {
+            "rule": "blink-gap", "channels": ["AU45_L", "AU45_R"], "start": 32000, "end": 35200,
+            "value": 5, "limit": 6,
+        },
     ],
     "exchanges": [
         {

@@ -69,7 +69,7 @@ def llm_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         try:
-            server.wait(10)
+            server.wait(2)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()

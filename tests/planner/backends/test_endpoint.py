@@ -211,7 +211,7 @@ async def test_formats_that_are_refused_are_given_up_and_remembered(mood: str, l
         await backend.aclose()
 
 
-@pytest.mark.parametrize("mood", ["no_images", "silent_about_images"])
+@pytest.mark.parametrize("mood", ["no_images", "no_lists", "silent_about_images"])
 async def test_pictures_that_are_refused_are_left_out_and_remembered(mood: str) -> None:
     async with Unruly(mood) as server:
         backend = endpoint(server)

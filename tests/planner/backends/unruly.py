@@ -340,6 +340,13 @@ class Unruly:
             return await _send(writer, 400, {"error": {"message": "Not a multimodal model."}})
         return await self._ok(writer, body)
 
+    async def _no_lists(self, writer: asyncio.StreamWriter, body: Json) -> bool:
+        """As llama-cpp-python with a text model: its template adds strings."""
+        if isinstance(body["messages"][-1]["content"], list):
+            message = 'can only concatenate str (not "list") to str'
+            return await _send(writer, 500, {"error": {"message": message}})
+        return await self._ok(writer, body)
+
     async def _silent_about_images(self, writer: asyncio.StreamWriter, body: Json) -> bool:
         if isinstance(body["messages"][-1]["content"], list):
             return await _send(writer, 422, {})
