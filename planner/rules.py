@@ -63,7 +63,7 @@ STARE_GRACE: Final = 12
 LONGEST: Final = 40 * FPS
 "Rows before a track that are looked at."
 LIDS_APART: Final = 1.1
-"AU5 and AU45 exclude each other: levator and orbicularis oculi are antagonists (FACS, ch. on AU45)."
+"AU5 and AU45 exclude each other: levator and orbicularis oculi are antagonists (FACS, AU 45)."
 EXCLUSIONS: Final[tuple[tuple[str, str, float], ...]] = (
     ("AU2_L", "AU4", 1.6), ("AU2_R", "AU4", 1.6), ("AU5", "AU6", 1.6), ("AU5", "AU7", 1.7),
 )  # fmt: skip

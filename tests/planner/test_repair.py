@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,10 +18,11 @@ from planner.library import load_library
 from planner.repair import repair
 from planner.rules import check
 
+Array: TypeAlias = npt.NDArray[Any]
 STATES = ("idle", "listening", "thinking", "speaking")
 
 
-def performed(seed: int, label: str, frames: int) -> np.ndarray:
+def performed(seed: int, label: str, frames: int) -> Array:
     performer = Behaviour(seed, label=label, library=load_library())
     return performer.advance(frames).values.copy()
 
@@ -31,7 +35,7 @@ def test_a_sound_track_comes_back_bit_by_bit() -> None:
 
 
 @st.composite
-def tracks(draw: st.DrawFn) -> np.ndarray:
+def tracks(draw: st.DrawFn) -> Array:
     """Noise, steps, waves, spikes and damaged real motion."""
     frames = draw(st.integers(1, 130))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -39,19 +43,20 @@ def tracks(draw: st.DrawFn) -> np.ndarray:
     reach = np.r_[np.ones(14), 30.0, 40.0, 25.0]
     if kind == "any":
         wild = st.floats(width=32, allow_nan=True, allow_infinity=True)
-        rows: np.ndarray = draw(arrays.arrays(np.float64, (min(frames, 12), 17), elements=wild))
+        rows: Array = draw(arrays.arrays(np.float64, (min(frames, 12), 17), elements=wild))
         return rows
     if kind == "noise":
-        return rng.normal(0, 10.0 ** rng.uniform(-2, 2), (frames, 17))
+        return np.asarray(rng.normal(0, 10.0 ** rng.uniform(-2, 2), (frames, 17)))
     if kind == "steps":
-        return np.repeat(rng.random((frames // 6 + 1, 17)), 6, axis=0)[:frames] * reach
+        return np.asarray(np.repeat(rng.random((frames // 6 + 1, 17)), 6, axis=0)[:frames] * reach)
     if kind == "waves":
         t = np.arange(frames)[:, None]
-        return reach * (0.5 + 0.5 * np.sin(t * rng.uniform(0, 3, 17) + rng.uniform(0, 6, 17)))
+        waves = np.sin(t * rng.uniform(0, 3, 17) + rng.uniform(0, 6, 17))
+        return np.asarray(reach * (0.5 + 0.5 * waves))
     if kind == "spikes":
-        return np.where(rng.random((frames, 17)) < 0.06, 1.0, 0.0) * reach * 2
+        return np.asarray(np.where(rng.random((frames, 17)) < 0.06, 1.0, 0.0) * reach * 2)
     if kind == "still":
-        return np.tile(rng.random(17) * reach, (frames, 1))
+        return np.asarray(np.tile(rng.random(17) * reach, (frames, 1)))
     rows = performed(int(rng.integers(99)), str(rng.choice(list(LABELS))), frames).astype(float)
     for _ in range(4):
         at, channel = int(rng.integers(frames)), int(rng.integers(17))
@@ -61,7 +66,7 @@ def tracks(draw: st.DrawFn) -> np.ndarray:
 
 @given(tracks(), st.none() | tracks(), st.sampled_from(STATES))
 @settings(max_examples=150, deadline=None)
-def test_nothing_gets_past(values: np.ndarray, past: np.ndarray | None, state: str) -> None:
+def test_nothing_gets_past(values: Array, past: Array | None, state: str) -> None:
     before = None
     if past is not None:
         past = np.nan_to_num(past, posinf=90, neginf=-90).clip(-1e6, 1e6)

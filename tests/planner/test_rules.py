@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from core import CHANNEL, FPS, GAZE_DEGREES, ControlTrack
@@ -22,11 +25,12 @@ from planner.rules import (
     runs,
 )
 
+Array: TypeAlias = npt.NDArray[Any]
 BLINK = (0.15, 0.7, 1.0, 0.75, 0.4, 0.15)
 FRAMES = 60
 
 
-def alive(frames: int = FRAMES) -> np.ndarray:
+def alive(frames: int = FRAMES) -> Array:
     """A face at rest that is not frozen."""
     rows = np.zeros((frames, 17), np.float32)
     t = np.arange(frames) / FPS
@@ -35,19 +39,19 @@ def alive(frames: int = FRAMES) -> np.ndarray:
     return rows
 
 
-def put(rows: np.ndarray, names: str, at: int, values: object) -> np.ndarray:
+def put(rows: Array, names: str, at: int, values: object) -> Array:
     values = np.atleast_1d(np.asarray(values, np.float32))
     for name in names.split():
         rows[at : at + len(values), CHANNEL[name]] = values
     return rows
 
 
-def broken(rows: np.ndarray, before: np.ndarray | None = None, state: str = "idle") -> set[str]:
+def broken(rows: Array, before: Array | None = None, state: str = "idle") -> set[str]:
     past = None if before is None else ControlTrack(before)
     return {v.rule for v in check(ControlTrack(rows), past, state=state)}
 
 
-def looking(rows: np.ndarray, at: int, degrees: float) -> np.ndarray:
+def looking(rows: Array, at: int, degrees: float) -> Array:
     rows[at:, CHANNEL["gaze_left"]] = degrees / GAZE_DEGREES[0]
     return rows
 
