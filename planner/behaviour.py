@@ -44,6 +44,7 @@ from planner.plan import Score
 from planner.posture import FADE_OUT_SECONDS, Posture
 from planner.row import LIDS, MOUTH_START, PITCH, WIDTH, YAW, bound, gaze_channels
 from planner.shared import Shared
+from planner.stages import Category
 from planner.staging import Scene, Staging
 
 MAX_ACTIONS: Final = 256
@@ -53,6 +54,8 @@ RELEASE_SECONDS: Final = 0.6
 "How long it takes to let go of what an instruction held."
 CHOICE: Final = 4
 "One of this many nearest prototypes is taken, so that a stage does not always move the same way."
+STILL_DRIFT: Final = 0.15
+"What is left of the drift of a head that is told to hold still."
 AU5: Final = CHANNEL["AU5"]
 
 
@@ -105,6 +108,7 @@ class Behaviour:
         self._scene: Scene | None = None
         self._sheet = CueSheet((), 0.0)
         self._gaze_held = False
+        self._still = False
         self._posture = Posture(noise)
         self._gestures = Pulses()
         manner = MANNERS["idle"]
@@ -143,12 +147,10 @@ class Behaviour:
         Raises:
             InvalidInput: There is no such label; nothing changes.
         """
-        new = category(label)
+        category(label)
         if label != self._label:
             self._label = label
-            if label == "idle":
-                new = AT_EASE_IN.get(self._state, new)
-            self._staging.set_category(new, self._now)
+            self._staging.set_category(self._category(), self._now)
 
     def set_instruction(self, text: str) -> list[str]:
         """Do what ``text`` says, over whatever the label asks for; empty text clears it.
@@ -161,6 +163,7 @@ class Behaviour:
         """
         parsed = parse(text, seed=int(self._rng.integers(1 << 31)))
         t = self._now
+        acted = self._sheet.playing
         for cue in self._sheet.waiting:
             self._tell(announce(cue, self._sheet.start, withdrawn=True))
         self._sheet = CueSheet(parsed.cues, t)
@@ -169,6 +172,10 @@ class Behaviour:
         self._posture.release_all_but(kept, t, RELEASE_SECONDS)
         if self._gaze_held and not any(cue.gaze is not None for cue in parsed.cues):
             self._release_gaze(t)
+        if any(cue.label for cue in acted):
+            self._staging.set_category(self._category(), t)
+        self._still = False
+        self._adjust(t)
         for cue in parsed.cues:
             self._tell(announce(cue, t))
         return list(parsed.unknown)
@@ -186,7 +193,7 @@ class Behaviour:
             return
         t = self._now
         if self._label == "idle" and {before, state} & set(AT_EASE_IN):
-            self._staging.set_category(AT_EASE_IN.get(state, category("idle")), t)
+            self._staging.set_category(self._category(), t)
         self._adjust(t)
         self._turn(before, t)
 
@@ -353,7 +360,9 @@ class Behaviour:
         self._blinks.set_manner(rate * stage.blinks, stage.slowness, t)
         self._gaze.set_manner(stage.gaze or manner.gaze, t)
         nods = head.nods + (stage.nods if state != "speaking" else 0.0)
-        self._idle.set_manner(HeadManner(head.drift * stage.drift, nods, head.accents), t)
+        quiet = HeadManner(STILL_DRIFT) if self._still else None
+        manner_now = HeadManner(head.drift * stage.drift, nods, head.accents)
+        self._idle.set_manner(quiet or manner_now, t)
 
     def _turn(self, before: State, t: float) -> None:
         """What people do with their eyes when a turn begins and ends (Kendon 1967)."""
@@ -366,6 +375,11 @@ class Behaviour:
         elif before == "speaking":
             self._gaze.come_back(t, "hands over the turn")
 
+    def _category(self) -> Category:
+        """What the label comes to in the present state of the conversation."""
+        felt = category(self._label)
+        return AT_EASE_IN.get(self._state, felt) if self._label == "idle" else felt
+
     # --- the instruction ---------------------------------------------------------------------
 
     def _cue(self, t: float) -> None:
@@ -375,14 +389,21 @@ class Behaviour:
             self._begin(cue, self._now)
 
     def _begin(self, cue: Cue, t: float) -> None:
+        if cue.label:
+            self._staging.set_category(category(cue.label), t)
+        if cue.no_blink:
+            self._blinks.hold_off(t + cue.no_blink, t)
+        if cue.still:
+            self._still = True
+            self._adjust(t)
         self._posture.hold(cue.controls, t, max(cue.rise, ph.AU_RISE_SECONDS))
         self._posture.release([name for name in cue.free if name != "gaze"], t, cue.rise)
         if "gaze" in cue.free and self._gaze_held:
             self._release_gaze(t)
         if cue.gaze is not None:
             self._gaze_held = True
-            turned = any(name in cue.controls for name in ("yaw", "pitch"))
-            self._gaze.look(cue.gaze, t, hold=True, head=not turned, why=cue.words)
+            free = not self._still and not {"yaw", "pitch"} & set(cue.controls)
+            self._gaze.look(cue.gaze, t, hold=True, head=free, why=cue.words)
         self._gesture(cue, t)
 
     def _end(self, cue: Cue, t: float) -> None:
@@ -392,6 +413,11 @@ class Behaviour:
         self._posture.release([n for n in cue.controls if n not in taken], t, RELEASE_SECONDS)
         if cue.gaze is not None and all(c.gaze is None for c in later):
             self._release_gaze(t)
+        if cue.label and not any(c.label for c in later):
+            self._staging.set_category(self._category(), t)
+        if cue.still:
+            self._still = False
+            self._adjust(t)
 
     def _gesture(self, cue: Cue, t: float) -> None:
         if cue.gesture in ("blink", "wink"):

@@ -35,6 +35,12 @@ class Clause:
     negated: bool = False
     stopped: bool = False
     pronoun: bool = False
+    label: str = ""
+    "A state to be acted."
+    every: float = 0.0
+    "Seconds from one repetition to the next."
+    said: list[str] = field(default_factory=list)
+    "The phrases, as they stand in the lexicon."
     span: tuple[int, int] = (-1, -1)
     "Where it stands in the text."
     strange: list[tuple[int, int]] = field(default_factory=list)

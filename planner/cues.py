@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 from core import FPS
 from planner.action import Action
 from planner.saccade import VIEWER, Point
+from planner.shared import Shared
 
 Gesture: TypeAlias = Literal["", "blink", "wink", "nod", "shake"]
 
@@ -18,7 +19,7 @@ LASTS_SECONDS: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
+class Cue(Shared):
     """One thing to do. Everything in it begins together."""
 
     at: float
@@ -44,6 +45,12 @@ class Cue:
     slowness: float = 1.0
     "Of a blink."
     side: Literal["", "L", "R"] = ""
+    label: str = ""
+    "A state to be acted while the cue is held, as in `planner.categories.LABELS`."
+    still: bool = False
+    "The head holds still, and gaze shifts leave it where it is."
+    no_blink: float = 0.0
+    "Seconds without a blink, where none is asked for."
 
     @property
     def ending(self) -> float | None:

@@ -1,7 +1,7 @@
 """Instructions in plain words, turned into cues.
 
 Left and right are the portrait's own, as everywhere: "raise your left eyebrow" moves the brow
-that a viewer sees on the right of the picture.
+that a viewer sees on the right of the picture. The words are data (`planner.words`).
 
 Clauses are split at "then", commas, "and" and "while"; each is a handful of slots (verb, part,
 direction, side, amount, degrees, repetition, duration, delay, speed) filled by longest match from
@@ -25,13 +25,15 @@ from planner.clause import Clause, Move
 from planner.cues import Cue
 from planner.moves import moves_for
 from planner.saccade import VIEWER
-from planner.words import ENGLISH, Language
+from planner.words import Language, languages, load_language
 
 MAX_CHARACTERS: Final = 500
 LONGEST_SECONDS: Final = 600.0
 MOST_TIMES: Final = 8
-TOKEN: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?|[^\W\d_]+(?:['’][^\W\d_]+)*|\S", re.UNICODE)
-NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+MOST_REPEATS: Final = 40
+"Of something to be done every so often."
+TOKEN: Final = re.compile(r"[0-9]+(?:[.,][0-9]+)?|[^\W\d_]+(?:['’][^\W\d_]+)*|\S", re.UNICODE)
+NUMBER: Final = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,16 @@ class Parsed:
     "Parts that were not understood, as written."
 
 
-def parse(text: str, *, seed: int = 0, language: Language = ENGLISH) -> Parsed:
+def parse(text: str, *, seed: int = 0, language: str | None = None) -> Parsed:
     """The cues that ``text`` asks for.
 
     Args:
         text: At most 500 characters of anything.
         seed: Decides what is left open ("one eyebrow", "look away").
+        language: A code of `planner.words.languages`; None takes the one that understands most.
 
     Raises:
-        InvalidInput: The text is too long.
+        InvalidInput: The text is too long, or there is no such language.
     """
     if len(text) > MAX_CHARACTERS:
         raise InvalidInput(
@@ -59,13 +62,33 @@ def parse(text: str, *, seed: int = 0, language: Language = ENGLISH) -> Parsed:
             "Give it in shorter pieces.",
             limit=MAX_CHARACTERS,
         )
+    if language is not None:
+        return _parse(text, seed, load_language(language))
+    best = _parse(text, seed, load_language("en"))
+    for code in languages()[1:]:
+        if not best.unknown:
+            break
+        other = _parse(text, seed, load_language(code))
+        if other.cues and _strange(other) < _strange(best):
+            best = other
+    return best
+
+
+def _strange(parsed: Parsed) -> int:
+    """Characters that were not understood."""
+    return sum(map(len, parsed.unknown))
+
+
+def _parse(text: str, seed: int, language: Language) -> Parsed:
     clauses = _clauses(text, language)
     rng = np.random.default_rng(seed)
     moves: list[tuple[Clause, Move]] = []
     unknown: list[str] = []
     before: Clause | None = None
     for clause in clauses:
-        made = [] if clause.negated else _moves(clause, before, rng)
+        if clause.negated and before is not None and clause.link == "list":
+            clause.link = "and"  # what not to do is not done one after the other
+        made = _moves(clause, before, rng)
         if not made and not clause.delay:
             unknown.append(text[clause.span[0] : clause.span[1]])
             continue
@@ -87,6 +110,7 @@ def _clauses(text: str, language: Language) -> list[Clause]:
         words = [word for word, _ in tokens[i : i + 6]]
         kind, value, used = _match(words, language)
         span = (tokens[i][1][0], tokens[i + used - 1][1][1])
+        said = " ".join(words[:used])
         i += used
         if kind == "links":
             _link(clauses, str(value))
@@ -96,11 +120,30 @@ def _clauses(text: str, language: Language) -> list[Clause]:
             span = (span[0], tokens[i + used - 1][1][1] if used else span[1])
             i += used
             if kind == "bare" and words[0] in language.sides:  # "one eyebrow"
-                kind, value = "sides", language.sides[words[0]]
+                kind, value = "sides", "one"
+        elif kind == "verbs" and value == "again" and clauses[-1].verb:
+            kind = "fillers"  # "look left again"
+        elif kind == "negations" and clauses[-1].verb:
+            clauses.append(Clause("and"))  # "look left without moving your head"
         elif kind == "verbs" and not _goes_with(clauses[-1].verb, str(value)):
             clauses.append(Clause("and"))  # "smile with a nod"
         _fill(clauses[-1], kind, value, span)
+        clauses[-1].said.append(said)
+    for clause in clauses:
+        _join_verb(clause, language)
     return _diagonals([c for c in clauses if not c.empty])
+
+
+def _join_verb(clause: Clause, language: Language) -> None:
+    """A verb in two parts that stand apart ("zieh … zusammen")."""
+    for (first, second), verb in language.separable.items():
+        if first not in clause.said:
+            continue
+        rest = clause.said[clause.said.index(first) + 1 :]
+        if any(said == second or said.endswith(f" {second}") for said in rest):
+            clause.verb = verb
+            clause.ways = [way for way in clause.ways if way not in ("up", "down", "away")]
+            return
 
 
 def _diagonals(clauses: list[Clause]) -> list[Clause]:
@@ -128,7 +171,7 @@ def _diagonals(clauses: list[Clause]) -> list[Clause]:
 def _match(words: list[str], language: Language) -> tuple[str, object, int]:
     """The longest phrase at the head of ``words``: kind, value, words used."""
     if NUMBER.fullmatch(words[0]):
-        return "numbers", min(float(words[0]), 1e6), 1
+        return "numbers", min(float(words[0].replace(",", ".")), 1e6), 1
     for n in range(min(len(words), language.longest), 0, -1):
         found = language.lexicon.get(" ".join(words[:n]))
         if found is not None:
@@ -148,13 +191,14 @@ def _quantity(
 ) -> tuple[int, str, object]:
     """What a number means together with the words after it: words used, kind, value."""
     words = [word for word, _ in tokens[at : at + 2]]
-    unit = language.units.get(words[0]) if words else None
-    if unit is None:
+    kind, unit = language.lexicon.get(words[0], ("", "")) if words else ("", "")
+    if kind != "units":
         return 0, "bare", number
+    unit = str(unit)
     if unit in ("degrees", "percent", "times"):
         return 1, unit, number
-    if len(words) > 1 and language.stretches.get(words[1]) == "after":  # "2 seconds later"
-        return 2, "delay", number * float(unit)
+    if len(words) > 1 and language.lexicon.get(words[1]) == ("stretches", "after"):
+        return 2, "delay", number * float(unit)  # "2 seconds later"
     return 1, "seconds", number * float(unit)
 
 
@@ -196,8 +240,14 @@ def _fill(clause: Clause, kind: str, value: object, span: tuple[int, int]) -> No
             clause.times = int(min(max(number, 1), MOST_TIMES))
         case "holds":
             clause.hold = number
+        case "labels":
+            clause.label = text
+        case "stretches" if text == "every":
+            clause.every = -1.0
         case "stretches":
-            clause.delay = -1.0 if text == "after" else clause.delay
+            clause.delay = clause.delay or (-1.0 if text == "after" else 0.0)
+        case "seconds" if clause.every < 0:
+            clause.every = min(max(number, 0.5), LONGEST_SECONDS)
         case "seconds" if clause.delay < 0 or clause.verb == "wait":
             clause.delay = min(number, LONGEST_SECONDS)
         case "seconds":
@@ -220,11 +270,31 @@ def _moves(clause: Clause, before: Clause | None, rng: np.random.Generator) -> l
     """What the clause asks for, with what it leaves to the one before it."""
     clause.delay = max(clause.delay, 0.0)
     if before is not None:
+        if clause.verb == "again":
+            clause.verb, clause.part, clause.ways = before.verb, before.part, before.ways
+            clause.label, clause.side, clause.factor = before.label, before.side, before.factor
         if clause.pronoun and not clause.part:
             clause.part = before.part
         if not clause.verb and not clause.part and clause.ways:
             clause.verb, clause.part = before.verb, before.part  # "look left, then right"
-    return moves_for(clause, rng)
+    if clause.stopped and not clause.verb and not clause.part:
+        clause.verb, clause.stopped = "rest", False  # "stop"
+    moves = moves_for(clause, rng)
+    return [_every(clause, move) for move in moves] if clause.every > 0 else moves
+
+
+def _every(clause: Clause, move: Move) -> Move:
+    """``move`` again and again: as often as was said, or as fits into the time, bounded."""
+    apart = max(clause.every, move.seconds)
+    lasts = clause.hold if clause.hold is not None else apart * MOST_TIMES
+    times = min(MOST_REPEATS, max(1, int(lasts / apart)))
+    hold = 0.5 * apart
+    cues = [
+        replace(cue, at=cue.at + i * apart, hold=cue.hold if cue.gesture else min(hold, 1.5))
+        for i in range(times)
+        for cue in move.cues
+    ]
+    return Move(tuple(cues), times * apart, move.claims)
 
 
 def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -277,7 +347,8 @@ def _gaze_of_head(cues: list[Cue]) -> list[Cue]:
                 x, y = before[-1].gaze or VIEWER if before else VIEWER
                 cue = replace(cue, gaze=(x, min(max(y + along[1], -30.0), 30.0)))
         out.append(cue)
-    return _head_of_gaze(sorted(out, key=lambda cue: cue.at))
+    # A head that shall hold still must know before the eyes are sent.
+    return _head_of_gaze(sorted(out, key=lambda cue: (cue.at, not cue.still)))
 
 
 def _head_of_gaze(cues: list[Cue]) -> list[Cue]:

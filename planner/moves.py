@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -16,6 +17,10 @@ from planner.cues import Cue
 def moves_for(clause: Clause, rng: np.random.Generator) -> list[Move]:
     """The moves of one clause; empty when it makes no sense."""
     verb = clause.verb or _verb_of(clause)
+    if clause.negated:
+        return _forbid(verb, clause, rng)
+    if clause.label and verb in ("", "look", "act", "turn"):
+        return [_act(clause)]
     if verb == "wait":
         return [Move(seconds=clause.hold)] if clause.hold else []
     for wanted, part, make in _TABLE:
@@ -25,12 +30,45 @@ def moves_for(clause: Clause, rng: np.random.Generator) -> list[Move]:
     return []
 
 
+ACTED_SECONDS: Final = 4.0
+"How long a state is acted, when nothing is said about it."
+UNBLINKING_SECONDS: Final = 8.0
+MOST_UNBLINKING_SECONDS: Final = 20.0
+"Eyes that are told not to blink do in the end."
+
+
+def _act(clause: Clause) -> Move:
+    """ "Look sad": the state's own stages for a while."""
+    lasts = ACTED_SECONDS if clause.hold is None else clause.hold
+    words = f"acts {clause.label.replace('_', ' ')}"
+    return Move((Cue(0.0, words, hold=lasts, label=clause.label),), lasts, frozenset({"label"}))
+
+
+def _forbid(verb: str, clause: Clause, rng: np.random.Generator) -> list[Move]:
+    """What not to do, where something can be done about it."""
+    if verb == "blink":
+        lasts = UNBLINKING_SECONDS if clause.hold is None else clause.hold
+        lasts = min(lasts, MOST_UNBLINKING_SECONDS)
+        cue = Cue(0.0, "does not blink", hold=lasts, no_blink=lasts)
+        return [Move((cue,), 0.1, frozenset({"blinks"}))]
+    if verb == "look" and clause.ways in (["viewer"], []) or verb == "contact":
+        return eyes.look(replace(clause, verb="away", ways=[]), rng)
+    if verb in ("turn", "nod", "shake", "tilt") and clause.part in ("head", ""):
+        return still(clause, rng)
+    return []
+
+
+def still(clause: Clause, rng: np.random.Generator) -> list[Move]:
+    """ "Keep your head still", "without moving your head"."""
+    cue = Cue(0.0, "holds the head still", hold=clause.hold, still=True)
+    return [Move((cue,), 0.0, frozenset({"still"}))]
+
+
 def _verb_of(clause: Clause) -> str:
     """The verb that goes without saying: "eyes left", "head down", "eyebrows up"."""
     if not clause.ways:
         return ""
-    way = clause.ways[0]
-    if clause.part in ("eyes", "gaze"):
+    if clause.part == "eyes" or not clause.part and not clause.strange:
         return "look"
     if clause.part == "head" or clause.part.endswith("brows") or clause.part == "lids":
         # "left eyebrow up": the last direction is where it goes.
@@ -65,6 +103,7 @@ RULES: Final[tuple[tuple[str, Maker], ...]] = (
     ("frown * / lower brows / lower inner_brows / lower outer_brows", head.frown),
     ("smile *", head.smile),
     ("turn head / turn / tilt head / tilt / raise head / lower head / roll head", head.turn),
+    ("still *", still),
     ("straighten *", head.straighten),
     ("nod *", head.nod),
     ("shake head / shake", head.shake),

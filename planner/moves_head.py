@@ -28,12 +28,15 @@ def raise_brows(clause: Clause, rng: np.random.Generator) -> list[Move]:
         other = "R" if sides[0] == "L" else "L"
         controls |= {f"AU1_{other}": 0.0, f"AU2_{other}": 0.0}
     which = "the brows" if len(sides) == 2 else f"the {'left' if sides[0] == 'L' else 'right'} brow"
+    if inner < outer:  # brows that are up are not knit: the forehead can not do both
+        controls["AU4"] = 0.0
     return repeated(clause, controls, f"raises {which}", 0.35)
 
 
 def frown(clause: Clause, rng: np.random.Generator) -> list[Move]:
     size = min(0.85 * clause.factor, 1.0)
-    return repeated(clause, {"AU4": size, "AU7": 0.25 * size}, "draws the brows together", 0.4)
+    controls = {"AU4": size, "AU7": 0.25 * size, "AU2_L": 0.0, "AU2_R": 0.0}
+    return repeated(clause, controls, "draws the brows together", 0.4)
 
 
 def smile(clause: Clause, rng: np.random.Generator) -> list[Move]:

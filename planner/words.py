@@ -1,166 +1,149 @@
-"""The words the instruction grammar knows, as data: another language is another `Language`.
+"""The words the instruction grammar knows. A language is a file in `planner/languages`.
 
-Keys are phrases in lower case, words apart by one space; the longest phrase wins.
+Phrases are in lower case, words apart by one space; the longest phrase wins. What the tables mean
+is told in docs/instructions.md.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from core import InvalidInput
+from planner.categories import LABELS
+from planner.shared import Shared
+
+FOLDER: Final = Path(__file__).parent / "languages"
+
+Lexicon: TypeAlias = Mapping[str, tuple[str, object]]
+
+_NAMED: Final[Mapping[str, frozenset[str]]] = {
+    "links": frozenset("then and while list".split()),
+    "verbs": frozenset(
+        "look glance act again turn tilt raise lower close half_close open widen squint frown blink"
+        " wink nod shake smile roll rest wait straighten still contact away".split()
+    ),
+    "parts": frozenset("eyes lids brows inner_brows outer_brows head".split()),
+    "ways": frozenset("left right up down viewer away back around".split()),
+    "sides": frozenset("both one".split()),
+    "stretches": frozenset("for after every".split()),
+    "labels": frozenset(LABELS),
+}
+"Tables of name = [phrases], and the names they may have."
+_VALUED: Final = ("amounts", "speeds", "times", "holds", "numbers")
+"Tables of phrase = number."
+_LISTS: Final = ("negations", "stops", "pronouns", "fillers")
+_UNITS: Final = frozenset({"degrees", "percent", "times"})
+_FACTS: Final = frozenset({"name", "decimal", "separable", "units", "words"})
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
-    """Word lists of one language. All values belong to the grammar, not to the language."""
+class Language(Shared):
+    """One language, ready to be parsed with."""
 
-    links: Mapping[str, str]
-    "How clauses follow each other: `then`, `and`, `while` or `list` (a comma)."
-    verbs: Mapping[str, str]
-    parts: Mapping[str, str]
-    ways: Mapping[str, str]
-    "Directions; `left` and `right` are also sides of the face, the portrait's own."
-    sides: Mapping[str, str]
-    amounts: Mapping[str, float]
-    "Factors on the usual amount."
-    speeds: Mapping[str, float]
-    "Factors on the usual duration of the movement."
-    times: Mapping[str, int]
-    holds: Mapping[str, float]
-    "Seconds that are not given as a number."
-    numbers: Mapping[str, float]
-    units: Mapping[str, str]
-    "`degrees`, `percent`, `times`, or what a number of seconds is multiplied with, as text."
-    stretches: Mapping[str, str]
-    "What a number of seconds means: `for` (a duration) or `after` (a delay)."
-    negations: frozenset[str]
-    stops: frozenset[str]
-    pronouns: frozenset[str]
-    fillers: frozenset[str]
-    lexicon: Mapping[str, tuple[str, object]] = field(init=False)
-    "Phrase to (kind, value), made of all the lists."
-
-    def __post_init__(self) -> None:
-        lexicon: dict[str, tuple[str, object]] = {}
-        for kind in (
-            "links", "verbs", "parts", "ways", "sides", "amounts", "speeds", "times", "holds",
-            "numbers", "units", "stretches",
-        ):  # fmt: skip
-            for phrase, value in getattr(self, kind).items():
-                lexicon[phrase] = (kind, value)
-        for kind in ("negations", "stops", "pronouns", "fillers"):
-            for phrase in getattr(self, kind):
-                lexicon.setdefault(phrase, (kind, None))
-        object.__setattr__(self, "lexicon", lexicon)
-
-    @property
-    def longest(self) -> int:
-        """Words in the longest phrase."""
-        return max(phrase.count(" ") + 1 for phrase in self.lexicon)
+    code: str
+    name: str
+    "In the language itself."
+    decimal: str
+    "What separates decimals, beside the point."
+    lexicon: Lexicon
+    "Phrase to (table, value)."
+    separable: Mapping[tuple[str, str], str]
+    "(first part, second part) of verbs that stand apart, to the verb; long ones first."
+    sides: frozenset[str]
+    "Phrases that may mean one side of two."
+    longest: int
+    "Words in the longest phrase."
 
 
-def _table(**groups: str) -> dict[str, str]:
-    """``name="phrase / phrase"`` turned round: phrase to name."""
-    return {
-        phrase.strip(): name.rstrip("_")
-        for name, line in groups.items()
-        for phrase in line.split("/")
-    }
+def languages() -> list[str]:
+    """Codes of the languages there are, English first."""
+    codes = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return sorted(codes, key=lambda code: code != "en")
 
 
-ENGLISH: Final = Language(
-    links=_table(
-        then="then / and then / after that / afterwards / next / finally / before / followed by",
-        while_="while / whilst / as you / meanwhile / at the same time / as / plus",
+@cache
+def load_language(code: str) -> Language:
+    """The language called ``code``.
+
+    Raises:
+        InvalidInput: There is no such language, or its file is not what it should be.
+    """
+    known = languages()
+    if code not in known:
+        raise InvalidInput(f"There is no language {code[:20]!r}. Languages: {', '.join(known)}.")
+    path = FOLDER / f"{code}.toml"
+    try:
+        return read_language(code, tomllib.loads(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"{path} can not be read: {error}.") from error
+
+
+def read_language(code: str, tables: Mapping[str, Any]) -> Language:
+    """A language from its tables.
+
+    Raises:
+        InvalidInput: A table or name that does not exist, or a phrase that stands in a table twice.
+    """
+    unknown = set(tables) - set(_NAMED) - set(_VALUED) - _FACTS
+    if unknown:
+        raise InvalidInput(f"Language {code!r} has unknown tables: {', '.join(sorted(unknown))}.")
+    lexicon: dict[str, tuple[str, object]] = {}
+    separable = _separable(code, tables.get("separable", {}), lexicon)
+    for kind in (*_NAMED, *_VALUED, "units"):
+        for phrase, value in _phrases(code, kind, tables.get(kind, {})).items():
+            lexicon[phrase] = (kind, value)
+    words = tables.get("words", {})
+    for kind in _LISTS:
+        for phrase in words.get(kind, ()):
+            lexicon.setdefault(phrase, (kind, None))
+    return Language(
+        code,
+        str(tables.get("name", code)),
+        str(tables.get("decimal", "")),
+        lexicon,
+        separable,
+        frozenset(tables.get("sides", {}).get("one", ())),
+        max((phrase.count(" ") + 1 for phrase in lexicon), default=1),
     )
-    | {"and": "and", "&": "and", "+": "and"}
-    | dict.fromkeys((",", ";", ".", "!", "?", ":"), "list"),
-    verbs=_table(
-        look="look / looks / looking / gaze / gazing / stare / stares / staring / look over",
-        glance="glance / glancing / peek / peeking",
-        turn="turn / turning / turned / rotate / rotating / swivel / move / moving / shift / point",
-        tilt="tilt / tilting / tilted / lean / leaning / cock / incline",
-        raise_="raise / raising / raised / lift / lifting / lifted / arch / arching / up with",
-        lower="lower / lowering / lowered / drop / dropping / dropped / bow / bowing / sink / hang",
-        close="close / closing / closed / shut / shutting",
-        half_close="half close / half closed / half shut",
-        open="open / opening / opened / reopen",
-        widen="widen / widening / widened / open wide / wide / wide open",
-        squint="squint / squinting / squeeze / narrow / narrowed / narrowing",
-        frown="frown / frowning / scowl / furrow / furrowing / knit / wrinkle",
-        blink="blink / blinks / blinking",
-        wink="wink / winks / winking",
-        nod="nod / nods / nodding / say yes / agree",
-        shake="shake / shaking / say no / disagree",
-        smile="smile / smiles / smiling / grin",
-        roll="roll",
-        rest="relax / rest / neutral / reset / at ease / look normal / go back to normal",
-        wait="wait / pause",
-        straighten="straighten / straighten up / hold straight",
-        contact="keep eye contact / make eye contact / hold my gaze / eye contact / face me / "
-        "look me in the eye / look me in the eyes / looking me in the eyes",
-        away="look away / looking away / avoid eye contact / avoid my gaze / avert",
-    ),
-    parts=_table(
-        eyes="eyes / eye / gaze",
-        lids="lids / lid / eyelids / eyelid",
-        brows="eyebrows / eyebrow / brows / brow / forehead",
-        inner_brows="inner eyebrows / inner brows / inner brow",
-        outer_brows="outer eyebrows / outer brows / outer brow",
-        head="head / face / chin",
-    ),
-    ways=_table(
-        left="left / leftwards / leftward / sideways left",
-        right="right / rightwards / rightward",
-        up="up / upwards / upward / ceiling / the ceiling / sky",
-        down="down / downwards / downward / floor / the floor / ground",
-        viewer="at me / at the camera / at the viewer / at us / to me / into the camera / "
-        "straight ahead / ahead / forward / forwards / straight / centre / center / "
-        "at the screen / at you / in the eyes",
-        away="away / aside / sideways / elsewhere / to the side",
-        back="back / backwards / backward",
-        around="around",
-    ),
-    sides={"both": "both", "one": "one", "a single": "one"},
-    amounts={
-        "slightly": 0.45, "a little": 0.5, "a little bit": 0.45, "a bit": 0.5, "little": 0.5,
-        "barely": 0.25, "subtly": 0.35, "gently": 0.6, "softly": 0.6, "somewhat": 0.7,
-        "halfway": 0.5, "half way": 0.5, "half": 0.5, "moderately": 0.8, "fully": 1.2,
-        "completely": 1.3, "very": 1.3, "strongly": 1.4, "a lot": 1.5, "far": 1.6, "wide": 1.3,
-        "all the way": 1.8, "hard": 1.4, "extremely": 1.6, "deeply": 1.5, "tightly": 1.3,
-    },
-    speeds={
-        "slowly": 2.2, "slow": 2.0, "smoothly": 1.6, "gradually": 2.5, "quickly": 0.6,
-        "fast": 0.55, "quick": 0.6, "suddenly": 0.45, "abruptly": 0.45, "rapidly": 0.5,
-    },
-    times={
-        "once": 1, "twice": 2, "thrice": 3, "a couple of times": 2, "a few times": 3,
-        "several times": 4, "repeatedly": 4,
-    },
-    holds={
-        "briefly": 0.8, "for a moment": 1.2, "for a second": 1.0, "for half a second": 0.5,
-        "for a while": 4.0, "a moment": 1.0, "a second": 1.0, "half a second": 0.5,
-    },
-    numbers={
-        "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
-        "nine": 9, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30,
-    },
-    units=_table(
-        degrees="degrees / degree / deg / °",
-        percent="percent / %",
-        times="times / time / x",
-        **{"1": "seconds / second / sec / secs / s", "0.001": "ms / milliseconds"},
-        **{"60": "minutes / minute / min"},
-    ),
-    stretches=_table(for_="for / during", after="after / in / later / wait"),
-    negations=frozenset({"don't", "dont", "do not", "never", "not", "no", "without", "doesn't"}),
-    stops=frozenset({"stop", "stop with", "quit", "no longer"}),
-    pronouns=frozenset({"them", "it", "that"}),
-    fillers=frozenset(
-        "please your you the a an to towards toward my his her their its at of on be keep keeping "
-        "hold holding stay staying so just now with also again first side hand direction "
-        "should i want would like can could will have let's let way do make i'd own by".split()
-    )
-    | {"to the", "to your", "your own", "i would like you to", "can you", "could you"},
-)  # fmt: skip
-"English."
+
+
+def _phrases(code: str, kind: str, table: Mapping[str, Any]) -> dict[str, object]:
+    """One table turned round: phrase to value."""
+    if kind in _VALUED:
+        return dict(table)
+    found: dict[str, object] = {}
+    for name, phrases in table.items():
+        if not _allowed(kind, name):
+            raise InvalidInput(f"Language {code!r}: [{kind}] has no {name!r}.")
+        for phrase in phrases:
+            if phrase in found:
+                raise InvalidInput(f"Language {code!r}: {phrase!r} stands in [{kind}] twice.")
+            found[phrase] = name
+    return found
+
+
+def _allowed(kind: str, name: str) -> bool:
+    if kind != "units":
+        return name in _NAMED[kind]
+    return name in _UNITS or name.replace(".", "", 1).isdigit()
+
+
+def _separable(
+    code: str, table: Mapping[str, Any], lexicon: dict[str, tuple[str, object]]
+) -> dict[tuple[str, str], str]:
+    """Verbs in two parts; each part alone is at least no stranger."""
+    found: dict[tuple[str, str], str] = {}
+    for verb, phrases in table.items():
+        if verb not in _NAMED["verbs"]:
+            raise InvalidInput(f"Language {code!r}: [separable] has no {verb!r}.")
+        for phrase in phrases:
+            first, _, second = phrase.partition(" ")
+            found[first, second] = verb
+            for part in (first, second):
+                lexicon.setdefault(part, ("fillers", None))
+    return dict(sorted(found.items(), key=lambda item: -len(item[0][1])))

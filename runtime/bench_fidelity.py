@@ -46,10 +46,10 @@ MOST_PERSONS: Final = 30
 GLIDE_SECONDS: Final = 0.8
 "The way of the direct variant from rest to its pose."
 F1, TEMP, SHAPE, SOUND, MOTION, REAL_MOTION, F1_LOW, F1_HIGH = range(8)
-"""What is measured of a pair. `SHAPE` is AU-Temp on the scale of each side's own peaks, `SOUND` is 1
-where what is planned passes the critic. `MOTION` is the mean speed of the target units, full scales
-a second: AU-Temp hardly punishes a face that does not move. The last two are AU-F1 at other
-thresholds: a result that hangs on one is none."""
+"""What is measured of a pair. `SHAPE` is AU-Temp on the scale of each side's own peaks; `SOUND` is
+1 where what is planned passes the critic; `MOTION` is the mean speed of the target units, full
+scales a second: AU-Temp hardly punishes a face that does not move. The last two are AU-F1 at
+other thresholds: a result that hangs on one is none."""
 SHARES_OF_TAU: Final = (1.0, 0.5, 1.5)
 
 

@@ -94,7 +94,7 @@ def speed_report(minutes: float, told: Told) -> None:
         print(f"\n{change.unseen} changes can not be seen against the old label within 4 s.")
     sound = soundness(minutes, told)
     rows = [
-        [label, str(s.chunks), f"{s.passed / s.chunks:.0%}", f"{s.raw / s.chunks:.0%}",
+        [label, str(s.chunks), f"{s.passed / s.chunks:.1%}", f"{s.raw / s.chunks:.0%}",
          ", ".join(f"{rule} {n}" for rule, n in s.rules) or "none"]
         for label, s in sound.items()
     ]  # fmt: skip

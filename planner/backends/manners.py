@@ -41,7 +41,7 @@ _OPTIONAL: Final = ("temperature", "seed")
 _ABOUT_IMAGES: Final = re.compile(
     r"\bimages?(_url)?\b|\bvision\b|\bmulti-?modal\b"
     # Text-only templates choke on the list that a picture makes of a message.
-    r"|\bnot .?list\b|\bshould be a (valid )?string\b|\bmust be a string\b"
+    r"|\bnot\W{1,4}list\b|\bshould be a (valid )?string\b|\bmust be a string\b"
 )
 _ABOUT_FORMAT: Final = re.compile(
     r"\bresponse_format\b|schema\b|\bjson_object\b|\bgrammar\b|\bguided|\bstructured|\bformat\b"

@@ -58,12 +58,6 @@ export class Plan {
     const worth = [...this.actions].filter((a) => a.told);
     return worth.sort((a, b) => b.start - a.start).slice(0, count);
   }
-
-  /** What an instruction asks for at `now`. */
-  asked(now) {
-    const playing = [...this.actions].filter((a) => a.start <= now && now < a.end);
-    return playing.filter((a) => a.kind === "instruction");
-  }
 }
 
 /** How an action is shown: its lane, a label for the chart, a title and a reason for the list. */

@@ -16,7 +16,7 @@ const AXIS_S = 2;
 const FRAME_MS = 1000 / 25;
 const STEP_MS = 500;
 /** Widest line of a stage's label, and the space around it; as in the style sheet, px. */
-const LABEL_PX = 128;
+const LABEL_PX = 150;
 const LABEL_GAP = 14;
 /** Narrower stages show no label. */
 const LEAST_PX = 52;
@@ -69,9 +69,7 @@ export class Timeline {
     const playing = this.score.at(now);
     if (!playing) return;
     const { title, instruction } = this.context();
-    const asked = this.plan.asked(now);
-    const words = [...asked.map((a) => a.why), playing.event.semantics];
-    write(this.what, capital(words.join("; ")));
+    write(this.what, capital(playing.event.semantics));
     write(this.why, `because: ${because(playing.plan, title, instruction)}`);
     write(this.by, `planned by: ${plannedBy(playing.plan.source)}`);
   }

@@ -6,9 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from statistics import quantiles
+from statistics import fmean
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Browser, Page, WebSocketRoute, expect
 
@@ -103,8 +104,8 @@ async def test_frames_move_and_the_voice_moves_the_mouth(
     assert f"video/{codec.upper()}" in seen["codecs"]
     assert seen["first"] < 3000  # the benchmark knows the real number; this one only must not hang
     assert seen["frames"] > 50
-    # Quartiles: where a busy machine left out frames, even a still mouth jumps once or twice.
-    assert quantiles(seen["spoken"])[2] > 2 * quantiles(seen["idle"])[2]
+    # Means: where a busy machine leaves out frames, even a still mouth jumps once or twice.
+    assert fmean(seen["spoken"]) > 1.4 * fmean(seen["idle"])
     assert seen["energy"] > 0.001
     assert seen["speech"][:2] == ["started", "ended"]
     expected = {"hello", "state", "score", "plan", "controls", "stats", "speech"}
@@ -294,14 +295,16 @@ async def test_leaving_the_page_frees_its_place(browser: Browser, base: str) -> 
     page = await browser.new_page()
     await page.goto(base)
     await until(page, "window.saccade && saccade.firstFrameMs > 0")
+    session = await page.evaluate("({ id: saccade.session.id, token: saccade.session.token })")
     await page.goto("about:blank")
-    metrics = await browser.new_page()
-    for _ in range(40):
-        await metrics.goto(f"{base}/metrics")
-        text = await metrics.inner_text("body")
-        if "saccade_viewers 0.0" in text and "saccade_sessions 0.0" in text:
-            break
-        await metrics.wait_for_timeout(250)
-    else:
-        pytest.fail(f"a place is still taken:\n{text}")
-    await metrics.close()
+    async with httpx.AsyncClient(
+        base_url=base, headers={"Authorization": f"Bearer {session['token']}"}
+    ) as client:
+        for _ in range(40):
+            answer = await client.get(f"/v1/sessions/{session['id']}")
+            if answer.status_code == 404:
+                break
+            await asyncio.sleep(0.25)
+        else:
+            pytest.fail(f"the place is still taken: {answer.text}")
+    await page.close()

@@ -21,7 +21,8 @@ from planner.conversation import MOST_EXCHANGES
 from planner.messages import Analysis
 from planner.plan import Score
 from planner.prompts import SYSTEM
-from planner.rules import Violation
+from planner.repair import repair
+from planner.rules import Violation, check
 from planner.saccade import DIRECTIONS
 from planner.tidy import channel_limits
 from tests.planner.backends.unruly import CHAOS, INJECTION, Json, Unruly, chaos
@@ -69,7 +70,8 @@ COMPOSITION = {
 def rehearse(score: Score) -> Rehearsal:
     behaviour = Behaviour(3, label="cognitive_effort")
     behaviour.perform(score)
-    return Rehearsal(behaviour.advance(score.frames))
+    track, found = repair(behaviour.advance(score.frames))
+    return Rehearsal(track, tuple(found))
 
 
 class Script:
@@ -425,7 +427,7 @@ def sound(outcome: Outcome) -> bool:
         assert look is None or look.where in (*DIRECTIONS, "viewer")
         assert look is None or 0 <= look.degrees[0] <= look.degrees[1] <= 60
         assert np.isfinite([*event.stage.seconds, *event.stage.rise]).all()
-    assert np.isfinite(rehearse(outcome.score).track.values).all()
+    assert check(rehearse(outcome.score).track) == []
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TypeAlias
 
 import pytest
 from hypothesis import example, given, settings
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 from core import CHANNELS, MOUTH_CHANNELS, POSE_SLICE, InvalidInput
 from planner import physiology as ph
+from planner.categories import LABELS
 from planner.cues import Cue
 from planner.grammar import MAX_CHARACTERS, parse
 from planner.moves import RULES
-from planner.words import ENGLISH
+from planner.words import languages, load_language, read_language
 
 
 def only(text: str) -> Cue:
@@ -176,10 +178,9 @@ def test_letting_go() -> None:
     [
         ("make me a sandwich", ("make me a sandwich",)),
         ("look at the purple elephant", ("look at the purple elephant",)),
-        ("don't blink", ("don't blink",)),
         ("nod, then juggle, then wink", ("juggle",)),
         ("look left at the Eiffel tower", ("Eiffel tower",)),
-        ("schau nach links", ("schau nach links",)),
+        ("katso vasemmalle", ("katso vasemmalle",)),
         ("", ()),
         ("  \t\n ", ()),
         ("... !", ()),
@@ -197,7 +198,7 @@ def test_too_long_a_text_is_refused() -> None:
 
 WORDS = st.lists(
     st.one_of(
-        st.sampled_from(sorted(ENGLISH.lexicon)),
+        st.sampled_from(sorted(load_language("en").lexicon)),
         st.integers(0, 10**12).map(str),
         st.sampled_from(["☃", "0.5", "\x00", "٣", "'", "°", "left,", "twice."]),
     ),
@@ -227,8 +228,192 @@ def test_any_text_gives_playable_cues_soon(text: str, seed: int) -> None:
     assert all(part in text for part in parsed.unknown)
 
 
-def test_every_verb_of_the_language_has_a_rule() -> None:
+@pytest.mark.parametrize("code", languages())
+def test_every_verb_and_part_of_a_language_has_a_rule(code: str) -> None:
+    lexicon = load_language(code).lexicon.values()
     used = {pair.strip().partition(" ")[0] for said, _ in RULES for pair in said.split("/")}
-    assert set(ENGLISH.verbs.values()) == used | {"wait"}
+    assert {v for kind, v in lexicon if kind == "verbs"} <= used | {"wait", "act", "again"}
     parts = {pair.strip().partition(" ")[2] for said, _ in RULES for pair in said.split("/")}
-    assert parts - {"", "*"} == set(ENGLISH.parts.values())
+    assert {v for kind, v in lexicon if kind == "parts"} == parts - {"", "*"}
+
+
+@pytest.mark.parametrize("code", languages())
+def test_a_language_has_words_for_everything(code: str) -> None:
+    lexicon = load_language(code).lexicon.values()
+    values = {(kind, str(value)) for kind, value in lexicon}
+    for kind, names in (
+        ("links", "then while and list"),
+        ("parts", "eyes lids brows head"),
+        ("ways", "left right up down viewer away back"),
+        ("stretches", "for after every"),
+        ("units", "degrees percent times 1"),
+        ("labels", " ".join(LABELS.keys() - {"speaking"})),
+        ("verbs", "look turn tilt raise lower close open widen squint frown blink wink nod shake "
+         "smile rest wait still contact away again"),
+    ):  # fmt: skip
+        spoken = values | {("verbs", verb) for verb in load_language(code).separable.values()}
+        assert {(kind, name) for name in names.split()} <= spoken
+
+
+def test_a_wrong_language_file_says_what_is_wrong() -> None:
+    with pytest.raises(InvalidInput, match="unknown tables: verb"):
+        read_language("xx", {"verb": {}})
+    with pytest.raises(InvalidInput, match="no 'leap'"):
+        read_language("xx", {"verbs": {"leap": ["hop"]}})
+    with pytest.raises(InvalidInput, match="'hop' stands in"):
+        read_language("xx", {"verbs": {"nod": ["hop"], "wink": ["hop"]}})
+    with pytest.raises(InvalidInput, match="Languages: en, de, es"):
+        parse("hop", language="xx")
+
+
+# --- Beyond single movements -------------------------------------------------------------------
+
+
+def test_a_state_is_acted_for_a_while() -> None:
+    sad, left = parse("look sad for 3 seconds, then look left").cues
+    assert (sad.label, sad.hold, left.at) == ("sadness", 3.0, 3.0)
+    tired, happy = parse("act tired, then be happy").cues
+    assert (tired.label, happy.label) == ("drowsiness", "social_engagement")
+
+
+def test_what_shall_not_be_done() -> None:
+    (open_eyed,) = parse("don't blink for 5 seconds").cues
+    assert open_eyed.no_blink == 5.0
+    (away,) = parse("don't look at me").cues
+    assert away.gaze is not None and abs(away.gaze[0]) > 8
+    still, look = parse("look left without moving your head").cues
+    assert still.still and still.at == look.at == 0 and look.gaze is not None
+    assert parse("keep your head still").cues[0].still
+    assert parse("don't sing").unknown == ("don't sing",)
+
+
+def test_repetition() -> None:
+    blinks = parse("blink every 3 seconds for 12 seconds").cues
+    assert [cue.at for cue in blinks] == [0, 3, 6, 9]
+    look, wink, again = parse("look left, wink, do it again").cues
+    assert again.gesture == wink.gesture == "wink" and again.at > wink.at
+    assert len(parse("nod every second for 10 minutes").cues) <= 40
+
+
+def test_stop_and_never_mind_let_go_of_everything() -> None:
+    for text in ("stop", "never mind", "hör auf", "relájate"):
+        (cue,) = parse(text).cues
+        assert {"gaze", "pitch", "AU4"} <= set(cue.free)
+
+
+Expected: TypeAlias = dict[str, object]
+GERMAN: list[tuple[str, Expected]] = [
+    ("schau nach links", {"gaze": "left"}),
+    ("Schau bitte nach rechts oben", {"gaze": "right up"}),
+    ("blick nach unten", {"gaze": "down"}),
+    ("sieh mich an", {"gaze": "viewer"}),
+    ("schau mir in die Augen", {"gaze": "viewer"}),
+    ("hebe die linke Augenbraue", {"AU2_L": 1, "AU2_R": 0}),
+    ("zieh die rechte Augenbraue hoch", {"AU2_R": 1, "AU2_L": 0}),
+    ("zieh die Augenbrauen hoch", {"AU2_L": 1, "AU2_R": 1}),
+    ("zieh die Augenbrauen zusammen", {"AU4": 1}),
+    ("runzle die Stirn", {"AU4": 1}),
+    ("reiß die Augen auf", {"AU5": 1}),
+    ("mach die Augen weit auf", {"AU5": 1}),
+    ("mach die Augen zu", {"AU45_L": 1, "AU45_R": 1}),
+    ("schließe die Augen für 2 Sekunden", {"AU45_L": 1, "hold": 2.0}),
+    ("schließ das linke Auge", {"AU45_L": 1}),
+    ("kneif die Augen zusammen", {"AU7": 1}),
+    ("blinzle", {"gesture": "blink", "times": 1}),
+    ("blinzle dreimal", {"gesture": "blink", "times": 3}),
+    ("blinzle langsam", {"gesture": "blink"}),
+    ("zwinkere mit dem linken Auge", {"gesture": "wink", "side": "L"}),
+    ("nicke zweimal", {"gesture": "nod", "times": 2}),
+    ("schüttle den Kopf", {"gesture": "shake"}),
+    ("dreh den Kopf nach links", {"yaw": 1}),
+    ("dreh den Kopf 12,5 Grad nach rechts", {"yaw": -12.5}),
+    ("neige den Kopf nach rechts", {"roll": -1}),
+    ("hebe den Kopf", {"pitch": -1}),
+    ("senke den Kopf leicht", {"pitch": 1}),
+    ("lächle", {"smile": 1}),
+    ("entspann dich", {"free": True}),
+    ("halt den Kopf still", {"still": True}),
+    ("nicht blinzeln", {"no_blink": True}),
+    ("sei traurig", {"label": "sadness"}),
+    ("wirke müde", {"label": "drowsiness"}),
+]
+SPANISH: list[tuple[str, Expected]] = [
+    ("mira a la izquierda", {"gaze": "left"}),
+    ("mira hacia arriba", {"gaze": "up"}),
+    ("mira abajo y a la derecha", {"gaze": "right down"}),
+    ("mírame", {"gaze": "viewer"}),
+    ("mira a la cámara", {"gaze": "viewer"}),
+    ("levanta la ceja izquierda", {"AU2_L": 1, "AU2_R": 0}),
+    ("levanta las cejas", {"AU2_L": 1, "AU2_R": 1}),
+    ("frunce el ceño", {"AU4": 1}),
+    ("cierra los ojos durante 3 segundos", {"AU45_L": 1, "hold": 3.0}),
+    ("cierra el ojo derecho", {"AU45_R": 1}),
+    ("abre mucho los ojos", {"AU5": 1}),
+    ("entorna los ojos", {"AU45_L": 1}),
+    ("parpadea dos veces", {"gesture": "blink", "times": 2}),
+    ("guiña el ojo izquierdo", {"gesture": "wink", "side": "L"}),
+    ("asiente tres veces", {"gesture": "nod", "times": 3}),
+    ("niega con la cabeza", {"gesture": "shake"}),
+    ("gira la cabeza 20 grados a la derecha", {"yaw": -20.0}),
+    ("inclina la cabeza a la izquierda", {"roll": 1}),
+    ("baja la cabeza lentamente", {"pitch": 1}),
+    ("levanta la barbilla", {"pitch": -1}),
+    ("sonríe un poco", {"smile": 1}),
+    ("relájate", {"free": True}),
+    ("no parpadees", {"no_blink": True}),
+    ("ponte triste", {"label": "sadness"}),
+    ("parece cansada", {"label": "drowsiness"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), GERMAN + SPANISH)
+def test_other_languages_say_the_same(text: str, expected: Expected) -> None:
+    parsed = parse(text)
+    assert parsed.unknown == ()
+    cue = parsed.cues[0]
+    for key, value in expected.items():
+        if key == "gaze":
+            assert value == _where(cue)
+        elif key in CHANNELS or key in MOUTH_CHANNELS:
+            assert _agrees(cue.controls[key], value)
+        elif value is True:
+            assert getattr(cue, key)
+        else:
+            assert getattr(cue, key) == value
+
+
+def _agrees(found: float, wanted: object) -> bool:
+    if isinstance(wanted, float):
+        return found == wanted
+    assert isinstance(wanted, int)
+    return found == 0 if wanted == 0 else found * wanted > 0
+
+
+def _where(cue: Cue) -> str:
+    assert cue.gaze is not None
+    x, y = cue.gaze
+    if (x, y) == (0, 0):
+        return "viewer"
+    sides = "left" if x > 1 else "right" if x < -1 else ""
+    level = "up" if y < -1 else "down" if y > 1 else ""
+    return f"{sides} {level}".strip()
+
+
+def test_looking_away_is_looking_away_in_every_language() -> None:
+    for text in ("look away", "schau weg", "aparta la mirada"):
+        (cue,) = parse(text).cues
+        assert cue.gaze is not None and abs(cue.gaze[0]) > 5
+
+
+def test_order_in_other_languages() -> None:
+    look, brow = parse("Schau nach links, dann zieh die linke Augenbraue hoch").cues
+    assert 0 == look.at < brow.at
+    look, wink = parse("nach 2 Sekunden schau nach oben, 3 Sekunden später zwinkere").cues
+    assert look.at == 2.0 and wink.at >= 5.0
+    still, look = parse("mira arriba sin mover la cabeza").cues
+    assert still.still and still.at == look.at
+
+
+def test_the_language_is_found() -> None:
+    assert parse("mira arriba", language="es").cues == parse("mira arriba").cues
+    assert parse("mira arriba", language="de").cues == ()
