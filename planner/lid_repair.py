@@ -25,7 +25,7 @@ LEAST_TOP: Final = 0.75
 DROOP: Final = 0.42
 "Most that lids droop between closures."
 DROOP_STEP: Final = 0.08
-FALL: Final = 0.3
+FALL: Final = 0.18
 "How fast a lid reopens that was shut when the track began, a frame."
 
 

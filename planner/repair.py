@@ -18,7 +18,7 @@ from core import CHANNELS, FPS, GAZE_SLICE, POSE_SLICE, ControlTrack, InvalidInp
 from planner import rules
 from planner.lid_repair import mend_lids
 from planner.row import gaze_channels
-from planner.rules import AU5, LIDS, UNITS, Violation, check, eye_degrees
+from planner.rules import AU5, LIDS, UNITS, Violation, check, eye_degrees, motion, saccadic
 
 F64: TypeAlias = npt.NDArray[np.float64]
 
@@ -170,7 +170,8 @@ def _mend_head(rows: F64, past: F64, broken: list[Violation]) -> None:
         way = pose[i] - at
         # No faster than it can brake before it is there.
         wanted = np.sign(way) * np.minimum(np.abs(way), np.sqrt(jolt * np.abs(way)))
-        speed = wanted.clip(speed - jolt, speed + jolt).clip(-most, most)
+        swerve = jolt if i else SHARE * rules.HEAD_JOLT  # what came before may need hard braking
+        speed = wanted.clip(speed - swerve, speed + swerve).clip(-most, most)
         reached = (at + speed).clip(rules.LEAST[POSE_SLICE], rules.MOST[POSE_SLICE])
         speed, at = reached - at, reached
         pose[i] = at
@@ -182,7 +183,8 @@ def _mend_gaze(rows: F64, past: F64, broken: list[Violation]) -> None:
     wanted = eye_degrees(rows) + head
     eye = eye_degrees(past[-1:])[0] if len(past) else wanted[0] - head[0]
     look = eye + (past[-1, [rules.YAW, rules.PITCH]] if len(past) else head[0])
-    dwell, out, target = DWELL_FRAMES, 0, None
+    leapt = len(past) > 1 and bool(saccadic(motion(past[-2:]))[-1])
+    dwell, out, target = 0 if leapt else DWELL_FRAMES, 0, None
     for i in range(len(rows)):
         way = wanted[i] - look
         if target is None and np.hypot(*way) > FIXATION_DEGREES and dwell >= DWELL_FRAMES:

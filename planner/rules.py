@@ -181,10 +181,15 @@ def _too_fast(rows: Rows, channels: Iterable[int], limit: float, name: str) -> I
 
 
 def _head_jolts(rows: Rows) -> Iterator[Violation]:
-    # The seam itself is bound by speed alone: what came before may leave no room to brake.
-    begin = max(rows.first + 1, 2)
+    begin = max(rows.first, 2)
     index = list(range(POSE_SLICE.start, POSE_SLICE.stop))
-    jolts = np.abs(np.diff(rows.all[begin - 2 :, index], 2, axis=0))
+    x = rows.all[begin - 2 :, index]
+    jolts = np.abs(np.diff(x, 2, axis=0))
+    if rows.first == begin and len(jolts):
+        # What came before may leave no room to brake.
+        speed = x[1] - x[0]
+        ahead = np.where(speed > 0, MOST[index] - x[1], x[1] - LEAST[index])
+        jolts[0, np.abs(speed) - HEAD_JOLT > ahead] = 0
     yield from _each(rows, jolts, begin, index, HEAD_JOLT, "head-acceleration")
 
 
@@ -264,12 +269,13 @@ def _lids_open_too_fast(rows: Rows) -> Iterator[Violation]:
 def _blinks(rows: Rows) -> Iterator[Violation]:
     lids = rows.all[:, LIDS]
     found = closures(lids)
-    # What the seam cuts, and what is still going on at the end, can not be judged.
-    whole = [c for c in found if c.start > rows.first and c.end < len(lids)]
-    for closure in whole:
+    for closure in found:
+        if closure.end <= rows.first or closure.end == len(lids):
+            continue  # was judged before, or is still going on
         if closure.frames < BLINK_FRAMES:
             yield from _blink_shape(rows, closure, lids)
-            yield from _blink_sides(rows, closure, lids)
+            if closure.start > rows.first:  # a lid that was already shut can not be made equal
+                yield from _blink_sides(rows, closure, lids)
     yield from _blink_gaps(rows, found)
 
 
@@ -282,7 +288,8 @@ def _blink_shape(rows: Rows, closure: Closure, lids: F64) -> Iterator[Violation]
     if area < BLINK_AREA - SLACK:
         yield rows.found("blink-duration", name, closure.start, closure.end, area, BLINK_AREA)
     steps = np.diff(lid)
-    faster = float(-steps.min() - steps.max())
+    opening = steps[max(rows.first - start - 1, 0) :]  # how it began to open is past mending
+    faster = float(-opening.min(initial=0.0) - steps.max(initial=0.0))
     if faster > BLINK_ASYMMETRY + SLACK:
         limit = BLINK_ASYMMETRY
         yield rows.found("blink-opens-slower", name, closure.start, closure.end, faster, limit)
@@ -380,7 +387,7 @@ def _eyes(rows: Rows) -> Iterator[Violation]:
     leaps = saccadic(moved)
     back = (moved.heading[1:] * moved.heading[:-1]).sum(axis=1) < 0
     for start, end in runs(leaps[1:] & leaps[:-1] & back):
-        if start + 1 > first:
+        if end >= first:
             yield rows.found(
                 "saccade-gap", names, since + start + 1, since + end + 1, 0, SACCADE_GAP_FRAMES
             )  # fmt: skip

@@ -38,7 +38,6 @@ class Draft:
         written: A score to perform instead, if there is one, and how it came about or failed.
         """
         first = performer.fork()
-        first.decided(), first.pieces()
         score, self._exchanges = written
         if score is not None:
             first.perform(score)
@@ -47,7 +46,7 @@ class Draft:
         self.start = first.frame
         self.label, self.instruction, self.state = label, instruction, first.state
         self.plan: Plan | None = None
-        self.decided: list[tuple[int, Action]] = []
+        self.decided: list[tuple[int, Action]] = first.decided()
         "Announcements, each with the frame before which it was decided."
         self.pieces: list[Piece] = [first.wearing] if first.wearing else []
         self._forks = [first]

@@ -8,7 +8,7 @@ PATIENCE: Final = 3
 "Failures in a row before the first pause (free)."
 FIRST_PAUSE: Final = 2.0
 "Seconds; every further failure doubles it (free)."
-LONGEST_PAUSE: Final = 60.0
+LONGEST_PAUSE: Final = 30.0
 
 
 class Breaker:
@@ -25,6 +25,7 @@ class Breaker:
         self._longest = longest_pause
         self._failures = 0
         self._until = 0.0
+        self._trying = False
 
     @property
     def failures(self) -> int:
@@ -46,13 +47,23 @@ class Breaker:
         if now < self._until:
             return self._until - now
         self._until = now + self.pause()
+        self._trying = True
         return 0.0
 
     def succeeded(self) -> None:
         """It answered."""
         self._failures = 0
+        self._trying = False
 
-    def failed(self, now: float) -> None:
-        """It did not."""
+    def failed(self, now: float) -> bool:
+        """It did not. Whether a pause begins.
+
+        During a pause only the one that tries counts: the others asked before it began, and many
+        sessions that fail together are one failure.
+        """
+        if self._failures >= self._patience and not self._trying:
+            return False
         self._failures += 1
+        self._trying = False
         self._until = now + self.pause()
+        return self._failures >= self._patience

@@ -23,6 +23,7 @@ from planner.backends.backend import Answer, PlannerFailed, Question, R
 from planner.backends.breaker import Breaker
 from planner.backends.extract import read_answer
 from planner.backends.manners import Manners, facts
+from planner.backends.response import complaint, read_choice, read_object, said, thoughts
 from planner.tidy import plain
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ TRANSIENT: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 "Statuses that may be different in a moment."
 SHORTEST_TRY: Final = 0.25
 "Seconds that must be left for another try to be worth it (free)."
+NOT_DEAD: Final = frozenset({"busy", "truncated", "empty", "not_json", "wrong_schema"})
+"Failures of the model, or of our own, that say nothing about the endpoint."
 MOST_REFUSALS: Final = 10
 "Refused requests in a row while finding out what a server takes."
 
@@ -72,8 +75,11 @@ class EndpointSettings:
             )
         if self.tries < 1 or self.connections < 1:
             raise InvalidInput("The planner's endpoint needs at least one try and one connection.")
-        if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable()):
-            raise InvalidInput("The planner's API key has characters no HTTP header can carry.")
+        for name, value in {**self.headers, "API key": self.api_key}.items():
+            if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+                raise InvalidInput(
+                    f"The planner's {plain(name, 40)} has characters no HTTP header can carry."
+                )
 
 
 class Endpoint:
@@ -92,6 +98,8 @@ class Endpoint:
         self._breaker = breaker or Breaker()
         self._clock = clock
         self._manners = Manners()
+        self._taken: set[bool] = set()
+        "Kinds of request that were taken once, with and without a picture."
         self._model = settings.model
         # Compressed answers are not asked for: a small one could unpack to any size.
         headers = {**settings.headers, "Accept-Encoding": "identity"}
@@ -144,12 +152,11 @@ class Endpoint:
         return answer
 
     def _failed(self, failure: PlannerFailed) -> None:
-        if failure.kind == "busy":
+        log.debug("< %s: %s", failure.kind, failure.message)
+        if failure.kind in NOT_DEAD or not self._breaker.failed(self._clock()):
             return
-        self._breaker.failed(self._clock())
-        log.debug("> %s: %s", failure.kind, failure.message)
-        if (pause := self._breaker.pause()) > 0:
-            log.warning("Planner endpoint: %s Left alone for %.0f s.", failure.message, pause)
+        pause = self._breaker.pause()
+        log.warning("Planner endpoint: %s Left alone for %.0f s.", failure.message, pause)
 
     # --- one question ------------------------------------------------------------------------
 
@@ -158,7 +165,7 @@ class Endpoint:
         while True:
             message, cut_off = await self._complete(question, tokens, deadline)
             try:
-                return read_answer(_said(message), question.reply, _thoughts(message))
+                return read_answer(said(message), question.reply, thoughts(message))
             except PlannerFailed as failure:
                 if not cut_off:
                     raise
@@ -177,13 +184,15 @@ class Endpoint:
             model = self._model or await self._first_model(deadline)
             body = manners.body(question, model, tokens, self._settings.temperature)
             status, raw = await self._send("POST", "chat/completions", body, deadline)
+            held = question.image is not None and manners.images
             if status == 200:
+                self._taken.add(held)
                 if manners != self._manners:
                     log.info("Planner endpoint takes %s", facts(manners))
                     self._manners = manners
-                return _choice(raw)
-            held = question.image is not None
-            humbler = manners.humbler(status, raw.decode("utf-8", "replace"), image=held)
+                return read_choice(raw)
+            text = raw.decode("utf-8", "replace")
+            humbler = manners.humbler(status, text, image=held, guess=held not in self._taken)
             if humbler is None:
                 break
             manners = humbler
@@ -193,7 +202,7 @@ class Endpoint:
         status, raw = await self._send("GET", "models", None, deadline)
         if status != 200:
             raise self._refusal(status, raw)
-        listed = _object(raw).get("data")
+        listed = read_object(raw).get("data")
         first = listed[0] if isinstance(listed, list) and listed else None
         name = first.get("id") if isinstance(first, dict) else None
         if not isinstance(name, str) or not name:
@@ -202,18 +211,9 @@ class Endpoint:
         return self._model
 
     def _refusal(self, status: int, raw: bytes) -> PlannerFailed:
-        """What the server said, for people: one line, without the key that some repeat."""
-        text, said = raw.decode("utf-8", "replace"), ""
-        if self._settings.api_key:
-            text = text.replace(self._settings.api_key, "***")
-        try:
-            found = json.loads(text)
-            error = found.get("error", found) if isinstance(found, dict) else ""
-            said = plain(error.get("message") if isinstance(error, dict) else error, 160)
-        except (ValueError, RecursionError):
-            pass
+        why = complaint(raw, self._settings.api_key)
         kind = "refused" if status in (401, 403) else "http"
-        return PlannerFailed(kind, f"The endpoint answered {status}{': ' + said if said else ''}.")
+        return PlannerFailed(kind, f"The endpoint answered {status}{': ' + why if why else ''}.")
 
     # --- one request -------------------------------------------------------------------------
 
@@ -273,9 +273,6 @@ class Endpoint:
             raise PlannerFailed("connection", f"The connection failed: {what}.") from error
 
 
-# --- reading responses -----------------------------------------------------------------------
-
-
 def _backoff(attempt: int) -> float:
     """Seconds before the next try: doubling, with jitter so that sessions do not march in step."""
     return 0.2 * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)
@@ -288,43 +285,5 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 def _explains_itself(status: int, raw: bytes) -> bool:
     """Whether a server error is about a parameter, so that the same request is refused again."""
-    said = raw.decode("utf-8", "replace")
-    return status == 500 and Manners().humbler(status, said, image=True) is not None
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise PlannerFailed("http", "The endpoint's response is not JSON.") from error
-    if not isinstance(found, dict):
-        raise PlannerFailed("http", "The endpoint's response is not a JSON object.")
-    return found
-
-
-def _choice(raw: bytes) -> tuple[dict[str, Any], bool]:
-    """The first choice's message, and whether it was cut off."""
-    choices = _object(raw).get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    message = first.get("message") if isinstance(first, dict) else None
-    if not isinstance(first, dict) or not isinstance(message, dict):
-        raise PlannerFailed("http", "The endpoint's response holds no message.")
-    if message.get("refusal") or first.get("finish_reason") == "content_filter":
-        raise PlannerFailed("refused", "The model refused to answer.")
-    return message, first.get("finish_reason") == "length"
-
-
-def _said(message: dict[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content[:16] if isinstance(part, dict)]
-        content = "".join(text for text in texts if isinstance(text, str))
-    return content if isinstance(content, str) else ""
-
-
-def _thoughts(message: dict[str, Any]) -> str:
-    """The chain of thought, where a server tells it apart."""
-    for key in ("reasoning_content", "reasoning"):
-        if isinstance(message.get(key), str):
-            return str(message[key])
-    return ""
+    text = raw.decode("utf-8", "replace")
+    return status == 500 and Manners().humbler(status, text, image=True) is not None

@@ -89,13 +89,16 @@ class Manners:
             {"type": "image_url", "image_url": picture},
         ]
 
-    def humbler(self, status: int, complaint: str, *, image: bool) -> Manners | None:
+    def humbler(
+        self, status: int, complaint: str, *, image: bool, guess: bool = True
+    ) -> Manners | None:
         """What to try after a refusal; None when nothing about it would be different.
 
         Args:
             status: HTTP status.
             complaint: What the server said.
             image: Whether the request held a picture.
+            guess: Leave something out even if the complaint does not name it.
         """
         if status not in _REFUSALS:
             return None
@@ -111,7 +114,7 @@ class Manners:
             return replace(self, images=False)
         if _ABOUT_FORMAT.search(said):
             return worse
-        if status not in _UNEXPLAINED:
+        if status not in _UNEXPLAINED or not guess:
             return None
         return replace(self, images=False) if image else worse
 

@@ -47,7 +47,16 @@ def test_success_forgets() -> None:
 
 
 def test_very_many_failures_do_not_overflow() -> None:
-    breaker = Breaker()
+    breaker, now = Breaker(), 0.0
     for _ in range(5000):
-        breaker.failed(0)
-    assert breaker.wait(0) == 60
+        now += breaker.wait(now)
+        assert breaker.wait(now) == 0
+        breaker.failed(now)
+    assert breaker.wait(now) == 30
+
+
+def test_sessions_that_fail_together_are_one_failure() -> None:
+    breaker = Breaker(patience=3)
+    began = [breaker.failed(0) for _ in range(50)]
+    assert began == [False, False, True] + [False] * 47
+    assert breaker.wait(0) == 2

@@ -239,6 +239,16 @@ async def test_a_refusal_for_another_reason_is_not_remembered() -> None:
         await backend.aclose()
 
 
+async def test_a_server_that_took_it_before_is_not_suspected() -> None:
+    async with Unruly(["ok", "rejects", "ok"]) as server:
+        backend = endpoint(server)
+        await backend.ask(question(), 5)
+        with pytest.raises(PlannerFailed, match="context length"):
+            await backend.ask(question(), 5)
+        assert len(server.requests) == 2 and backend.manners == Manners()
+        await backend.aclose()
+
+
 def test_an_error_that_merely_rhymes_with_format_changes_nothing() -> None:
     assert Manners().humbler(500, "no further information; revision 3", image=True) is None
     assert Manners().humbler(404, "no such model", image=False) is None
@@ -257,6 +267,15 @@ async def test_a_dead_endpoint_costs_nothing_after_a_while() -> None:
             kinds.append(caught.value.kind)
         assert kinds == ["http", "http", "paused", "paused", "paused"]
         assert len(server.requests) == 2
+        await backend.aclose()
+
+
+async def test_a_model_that_answers_nonsense_is_not_a_dead_endpoint() -> None:
+    async with Unruly("prose") as server:
+        backend = endpoint(server, patience=1)
+        for _ in range(4):
+            with pytest.raises(PlannerFailed, match="other than JSON"):
+                await backend.ask(question(), 5)
         await backend.aclose()
 
 
@@ -293,6 +312,7 @@ async def test_the_key_is_neither_logged_nor_shown(caplog: pytest.LogCaptureFixt
         {"url": "file:///etc/passwd"},
         {"url": "http://"},
         {"url": "http://x/v1", "api_key": "a\r\nX-Evil: 1"},
+        {"url": "http://x/v1", "headers": {"X-Team": "søk"}},
         {"url": "http://x/v1", "tries": 0},
     ],
 )
