@@ -165,7 +165,7 @@ def _mend_head(rows: F64, past: F64, broken: list[Violation]) -> None:
     most, jolt = SHARE * rules.HEAD_STEP, 0.5 * rules.HEAD_JOLT
     at = past[-1, POSE_SLICE].copy() if len(past) else pose[0].copy()
     speed = at - past[-2, POSE_SLICE] if len(past) > 1 else np.zeros(3)
-    speed = speed.clip(-most, most)
+    speed = speed.clip(-rules.HEAD_STEP, rules.HEAD_STEP)
     for i in range(len(rows)):
         way = pose[i] - at
         # No faster than it can brake before it is there.

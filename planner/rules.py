@@ -187,7 +187,8 @@ def _head_jolts(rows: Rows) -> Iterator[Violation]:
     jolts = np.abs(np.diff(x, 2, axis=0))
     if rows.first == begin and len(jolts):
         # What came before may leave no room to brake.
-        speed = x[1] - x[0]
+        speed = (x[1] - x[0]).clip(-HEAD_STEP, HEAD_STEP)
+        jolts[0] = np.abs(x[2] - x[1] - speed)
         ahead = np.where(speed > 0, MOST[index] - x[1], x[1] - LEAST[index])
         jolts[0, np.abs(speed) - HEAD_JOLT > ahead] = 0
     yield from _each(rows, jolts, begin, index, HEAD_JOLT, "head-acceleration")
