@@ -38,11 +38,11 @@ SPEAKING: Final = Category(
     "talk",
     {
         "talk": Stage(
-            (2, 4), (0.5, 0.8), {"AU1": (0.08, 0.18), "AU2": (0.1, 0.22)},
+            (2, 4), (0.5, 0.8), {"AU1": (0.05, 0.12), "AU2": (0.06, 0.16)},
             (("explain", 2.0), ("insist", 1.0)), "talks to the viewer",
         ),
         "explain": Stage(
-            (1.5, 3.0), (0.3, 0.5), {"AU1": (0.3, 0.45), "AU2": (0.35, 0.5), "pitch": (-4, -1),
+            (1.5, 3.0), (0.3, 0.5), {"AU1": (0.2, 0.32), "AU2": (0.25, 0.4), "pitch": (-4, -1),
             "yaw?": (2, 5), "roll?": (1, 4)},
             (("talk", 2.0), ("insist", 1.0)), "brows help to explain",
         ),
@@ -81,7 +81,7 @@ LAUGHTER: Final = Category(
     {
         "burst": Stage(
             (1.4, 2.6), (0.32, 0.46), {"AU6": (0.85, 1.0), "AU7": (0.85, 1.0), "AU45": (0.1, 0.2),
-            "AU1": (0.3, 0.45), "AU2": (0.4, 0.55), "pitch": (-9, -6), "roll?": (2, 5),
+            "AU1": (0.18, 0.3), "AU2": (0.25, 0.4), "pitch": (-9, -6), "roll?": (2, 5),
             "smile": (0.95, 1.0), "jaw": (0.26, 0.36), "wide": (0.65, 0.85),
             "upper_lip": (0.3, 0.45)},
             (("catch_breath", 1.0), ("shake", 2.0)), "bursts out, head back", look=Look("viewer"),
@@ -89,15 +89,15 @@ LAUGHTER: Final = Category(
         ),
         "shake": Stage(
             (1.2, 2.2), (0.45, 0.65), {"AU6": (0.85, 1.0), "AU7": (0.8, 0.95), "AU45": (0.5, 0.65),
-            "AU1": (0.3, 0.45), "AU2": (0.4, 0.55), "pitch": (5, 9), "roll?": (3, 6),
+            "AU1": (0.18, 0.3), "AU2": (0.25, 0.4), "pitch": (5, 9), "roll?": (3, 6),
             "smile": (0.9, 1.0), "jaw": (0.14, 0.24), "wide": (0.65, 0.85),
             "upper_lip": (0.25, 0.4)},
             (("catch_breath", 2.0), ("burst", 1.0)), "shakes with it, eyes nearly shut",
             look=Look("down", (3, 6)), blinks=0.3, rhythm=Rhythm(4.7, {"pitch": 1.0, "jaw": 0.06}),
         ),
         "catch_breath": Stage(
-            (1.4, 2.4), (0.5, 0.8), {"AU6": (0.7, 0.85), "AU7": (0.5, 0.65), "AU1": (0.2, 0.35),
-            "AU2": (0.3, 0.45), "pitch": (-2, 1), "roll?": (3, 6),
+            (1.4, 2.4), (0.5, 0.8), {"AU6": (0.7, 0.85), "AU7": (0.5, 0.65), "AU1": (0.12, 0.25),
+            "AU2": (0.18, 0.32), "pitch": (-2, 1), "roll?": (3, 6),
             "smile": (0.85, 1.0), "jaw": (0.04, 0.1), "wide": (0.4, 0.6),
             "upper_lip": (0.15, 0.25)},
             (("burst", 2.0), ("shake", 1.0)), "catches its breath, still smiling",
@@ -185,13 +185,13 @@ SOCIAL_ENGAGEMENT: Final = Category(
         ),
         "engage": Stage(
             (2.8, 5.0), (0.4, 0.7), {"AU1": (0.15, 0.3), "AU2": (0.25, 0.4), "AU6": (0.65, 0.85),
-            "AU7": (0.25, 0.4), "pitch": (0, 3), "roll?": (5, 8), "smile": (0.75, 0.95),
+            "AU7": (0.15, 0.28), "pitch": (0, 3), "roll?": (5, 8), "smile": (0.75, 0.95),
             "wide": (0.1, 0.25)},
             (("follow", 2.0), ("greet", 1.0)), "smiles with the eyes", look=Look("viewer"),
             gaze=_STEADY, drift=1.2, nods=8.0,
         ),
         "follow": Stage(
-            (2.0, 3.6), (0.4, 0.7), {"AU1": (0.45, 0.6), "AU2": (0.55, 0.75), "AU5": (0.05, 0.15),
+            (2.0, 3.6), (0.4, 0.7), {"AU1": (0.3, 0.45), "AU2": (0.4, 0.6), "AU5": (0.05, 0.15),
             "AU6": (0.45, 0.6), "AU7": (0.1, 0.2), "pitch": (1, 4), "roll?": (5, 8),
             "smile": (0.5, 0.7)},
             (("engage", 2.0), ("greet", 1.0)), "leans in, follows with interest",

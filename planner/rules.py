@@ -271,8 +271,8 @@ def _blinks(rows: Rows) -> Iterator[Violation]:
     lids = rows.all[:, LIDS]
     found = closures(lids)
     for closure in found:
-        if closure.end <= rows.first or closure.end == len(lids):
-            continue  # was judged before, or is still going on
+        if closure.end <= rows.first or closure.end == len(lids) or closure.start == 0:
+            continue  # was judged before, is still going on, or began nobody knows how
         if closure.frames < BLINK_FRAMES:
             yield from _blink_shape(rows, closure, lids)
             if closure.start > rows.first:  # a lid that was already shut can not be made equal
