@@ -32,6 +32,7 @@ check: $(VENV)/.test
 bench: $(VENV)/.test
 	@tests/install_chromium.sh
 	$(BIN)/python -m engines.bench_puppet
+	$(BIN)/python -m runtime.bench_planner speed
 	$(BIN)/python -m tests.e2e.bench
 
 # Byte code and compiled kernels are made on first use: installing is the wait people notice.
