@@ -32,7 +32,8 @@ SADNESS: Final = Category(
         ),
         "sink": Stage(
             (2.8, 5.0), (1.1, 1.7), {"AU1": (0.9, 1.0), "AU4": (0.16, 0.26), "AU45": (0.16, 0.26),
-            "AU6": (0.08, 0.18), "AU7": (0.15, 0.25), "pitch": (7, 11), "roll?": (3, 6), "press": (0.1, 0.25)},
+            "AU6": (0.08, 0.18), "AU7": (0.15, 0.25), "pitch": (7, 11), "roll?": (3, 6),
+            "press": (0.1, 0.25)},
             (("plead", 3.0), ("blink_back", 1.0)), "gaze and head sink",
             look=Look("down_side", (11, 16)), blinks=0.8, slowness=1.4, drift=0.6,
         ),
@@ -172,7 +173,8 @@ ANGER: Final = Category(
         ),
         "contain": Stage(
             (1.0, 1.8), (0.4, 0.7), {"AU4": (0.85, 1.0), "AU7": (0.75, 0.95),
-            "AU6": (0.15, 0.3), "AU45": (0.03, 0.08), "pitch": (5, 8), "yaw?": (3, 6), "press": (0.5, 0.7)},
+            "AU6": (0.15, 0.3), "AU45": (0.03, 0.08), "pitch": (5, 8), "yaw?": (3, 6),
+            "press": (0.5, 0.7)},
             (("flare", 2.0), ("stare", 1.0)), "narrows its eyes to contain it",
             look=Look("viewer"), gaze=_FIXED, blinks=0.6, drift=1.1,
         ),

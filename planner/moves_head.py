@@ -28,7 +28,7 @@ def raise_brows(clause: Clause, rng: np.random.Generator) -> list[Move]:
         other = "R" if sides[0] == "L" else "L"
         controls |= {f"AU1_{other}": 0.0, f"AU2_{other}": 0.0}
     which = "the brows" if len(sides) == 2 else f"the {'left' if sides[0] == 'L' else 'right'} brow"
-    if len(sides) == 2 and inner < outer:  # brows that are up are not knit: the forehead can not do both
+    if len(sides) == 2 and inner < outer:  # brows that are up are not knit
         controls["AU4"] = 0.0
     return repeated(clause, controls, f"raises {which}", 0.35)
 

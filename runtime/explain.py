@@ -49,6 +49,7 @@ def chunk(chunk: Chunk) -> dict[str, Any]:
             {
                 **_span(plan, event),
                 "controls": {name: list(span) for name, span in event.stage.controls.items()},
+                "look": _look(event),
                 "prototype": _prototype(plan, event, chunk.pieces),
             }
             for event in plan.score.events
@@ -64,6 +65,12 @@ def _span(plan: Plan, event: Event) -> dict[str, Any]:
         "end": (plan.start + event.end) * SAMPLES_PER_FRAME,
         "semantics": event.semantics,
     }
+
+
+def _look(event: Event) -> dict[str, Any] | None:
+    """Where the eyes are kept, if they are."""
+    look = event.stage.look
+    return None if look is None else {"where": look.where, "degrees": list(look.degrees)}
 
 
 def _prototype(plan: Plan, event: Event, pieces: tuple[Piece, ...]) -> dict[str, Any] | None:

@@ -46,6 +46,7 @@ function section(title, ...content) {
 
 function stage(event, plan, before) {
   const ranges = Object.entries(event.controls).map(([key, span]) => range(channel(key, span)));
+  if (event.look) ranges.unshift(range(gaze(event.look)));
   return el(
     "li",
     {},
@@ -55,6 +56,17 @@ function stage(event, plan, before) {
       : el("p", {}, "Brows, lids and head are at rest."),
     origin(event, plan, before),
   );
+}
+
+/** Where a stage keeps its eyes: "up and to a side, 17 to 22°". */
+function gaze({ where, degrees }) {
+  if (where === "viewer") return { what: "eyes", how: "on the viewer" };
+  const way = where
+    .split("_")
+    .map((word) => (word === "up" || word === "down" ? word : `to ${word === "side" ? "a" : "the"} ${word}`))
+    .join(" and ");
+  const [low, high] = degrees.map((value) => Math.round(value));
+  return { what: "eyes", how: `${way}, ${low === high ? low : `${low} to ${high}`}°` };
 }
 
 function when({ start, end }, plan) {
