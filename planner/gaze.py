@@ -45,6 +45,8 @@ class Gaze:
         self._aim: Point = VIEWER
         "What is fixated when nothing is averted."
         self._held = False
+        self._joins = True
+        "Whether the head joins in when the target is far off."
         self._saccade = Saccade(-1.0, VIEWER, VIEWER)
         self._plan: deque[Shift] = deque()
         self._planned_to = float(rng.uniform(0.3, 1.0))
@@ -79,6 +81,7 @@ class Gaze:
         """
         self._withdraw(t)
         self._held = hold
+        self._joins = head or not hold
         self._aim = point if hold else VIEWER
         kind = "glance" if point != VIEWER else "saccade"
         self._plan.append(Shift(t, point, kind, why, head, t + 0.6))
@@ -225,7 +228,7 @@ class Gaze:
     def _push(self, target: Point, kind: str, why: str, then: float) -> None:
         """Append a shift at the end of what is planned; the next comes ``then`` seconds later."""
         before = self._last_target
-        shift = Shift(self._planned_to, target, kind, why, True, self._planned_to + then)
+        shift = Shift(self._planned_to, target, kind, why, self._joins, self._planned_to + then)
         self._plan.append(shift)
         self._tell(shift, before)
         self._last_target = target

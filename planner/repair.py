@@ -36,6 +36,7 @@ SACCADE_DEGREES: Final = 24.0
 "Most that a mended saccade goes in a frame."
 HOME_DEGREES: Final = 24.0
 "Where an eye goes that was held too far out for too long."
+FAR: Final = rules.FAR_DEGREES - 0.5
 TREMBLE_DEGREES: Final = 0.12
 TREMBLE_HZ: Final = (0.31, 0.23, 0.17)
 "A head that was frozen drifts this much (free; a sitter's head is never stiller)."
@@ -75,7 +76,10 @@ def repair(
         _mend(mended, past, broken)
         track = ControlTrack(mended.astype(np.float32))
         broken = check(track, before, state=state)
-    return (_at_rest(len(rows), past, before, state) if broken else track), found
+    if broken:
+        found.append(Violation("unmendable", (), 0, len(rows), len(broken), 0))
+        track = _at_rest(len(rows), past, before, state)
+    return track, found
 
 
 def _tidy(
@@ -184,13 +188,17 @@ def _mend_gaze(rows: F64, past: F64, broken: list[Violation]) -> None:
     eye = eye_degrees(past[-1:])[0] if len(past) else wanted[0] - head[0]
     look = eye + (past[-1, [rules.YAW, rules.PITCH]] if len(past) else head[0])
     leapt = len(past) > 1 and bool(saccadic(motion(past[-2:]))[-1])
-    dwell, out, target = 0 if leapt else DWELL_FRAMES, 0, None
+    dwell, target = 0 if leapt else DWELL_FRAMES, None
+    out, tired = _far_out(past), False
     for i in range(len(rows)):
-        way = wanted[i] - look
+        aim = wanted[i] - head[i]
+        size = max(float(np.hypot(*aim)), 1e-9)
+        tired = size > HOME_DEGREES and (tired or out >= rules.FAR_FRAMES - FPS)
+        if tired:
+            aim *= HOME_DEGREES / size
+        way = aim + head[i] - look
         if target is None and np.hypot(*way) > FIXATION_DEGREES and dwell >= DWELL_FRAMES:
-            target = wanted[i]
-        elif target is None and out >= rules.FAR_FRAMES - FPS and dwell >= DWELL_FRAMES:
-            target = head[i] + eye * (HOME_DEGREES / max(np.hypot(*eye), HOME_DEGREES))
+            target = aim + head[i]
         if target is not None:
             step = target - look
             size = float(np.hypot(*step))
@@ -202,8 +210,14 @@ def _mend_gaze(rows: F64, past: F64, broken: list[Violation]) -> None:
             dwell += 1
         eye = _within_orbit(look - head[i], eye)
         look = eye + head[i]
-        out = out + 1 if np.hypot(*eye) > rules.FAR_DEGREES - 0.5 else 0
+        out = out + 1 if np.hypot(*eye) > FAR else 0
         rows[i, GAZE_SLICE] = gaze_channels(*eye)
+
+
+def _far_out(past: F64) -> int:
+    """For how many frames the eyes have been far out."""
+    near = np.flatnonzero(np.hypot(*eye_degrees(past[-rules.FAR_FRAMES :]).T) <= FAR)
+    return min(len(past), rules.FAR_FRAMES) - (int(near[-1]) + 1 if len(near) else 0)
 
 
 def _within_orbit(eye: F64, last: F64) -> F64:
