@@ -122,6 +122,8 @@ class Behaviour:
         self._adjust(0.0)
         self.last_mouth = MouthTrack.rest(0)
         "The mouth's share of the expression for exactly the frames last advanced."
+        self.unknown: list[str] = []
+        "Parts of the last instruction that were not understood."
         if instruction:
             self.set_instruction(instruction)
 
@@ -178,7 +180,8 @@ class Behaviour:
         self._adjust(t)
         for cue in parsed.cues:
             self._tell(announce(cue, t))
-        return list(parsed.unknown)
+        self.unknown = list(parsed.unknown)
+        return self.unknown
 
     def set_state(self, state: State) -> None:
         """Behave as one who is idle, listens, thinks or speaks, from the next frame on.

@@ -105,7 +105,8 @@ class Session:
         self._ahead = Lookahead(performer, label=label, instruction=instruction, seed=seed)
         self._author = None if writers is None else Author(writers, portrait, self._hear_trouble)
         self._said = ""
-        self._unknown = False
+        self.unknown: list[str] = performer.unknown
+        "Parts of the instruction that were not understood."
         self._face = FaceModel.from_mesh(portrait.mesh)
         self._mouth = MouthDriver()
         self._speech = SpeechQueue(
@@ -178,7 +179,7 @@ class Session:
         self._touch()
         unknown = self._ahead.behave(label=label, instruction=instruction)
         if instruction is not None:
-            self._unknown = bool(unknown)
+            self.unknown = unknown
         self.label = self.label if label is None else label
         self.instruction = self.instruction if instruction is None else instruction
         return unknown
@@ -241,6 +242,7 @@ class Session:
             "portrait": self.portrait.id,
             "label": self.label,
             "instruction": self.instruction,
+            "unknown": self.unknown,
             "state": self.state.value,
             "viewers": self.viewers,
             "pts": self.pts,
@@ -300,7 +302,7 @@ class Session:
         self._frame += frames
         if self._author is not None:
             said = self._said if self.state in (State.THINKING, State.SPEAKING) else ""
-            self._author.follow(self._ahead, said, self._unknown)
+            self._author.follow(self._ahead, said, bool(self.unknown))
         if self.viewers:
             self.touched = self._clock()
         return window

@@ -51,6 +51,8 @@ class CreatedSession(BaseModel):
     token: str
     "Opens all routes of this session."
     portrait: str
+    unknown: list[str]
+    "Parts of the instruction that were not understood."
     expires_in: float | None
     "Seconds until it ends without viewers and commands; null for never."
 
@@ -107,6 +109,7 @@ def session_routes(sessions: Sessions, tokens: Tokens, settings: StreamSettings)
             control=f"{base}/control",
             token=tokens.issue(session),
             portrait=session.portrait.id,
+            unknown=session.unknown,
             expires_in=session.info()["expires_in"],
         )
         return JSONResponse(body.model_dump(), 201, {"Location": base})
