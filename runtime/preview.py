@@ -28,6 +28,8 @@ from engines.rig import Rig, build_rig
 from planner.action import Action
 from planner.behaviour import Behaviour
 from planner.categories import LABELS
+from planner.library import load_library
+from planner.repair import repair
 
 Item = TypeVar("Item")
 Box = tuple[int, int, int, int]
@@ -68,9 +70,9 @@ def perform(label: str, seconds: float, seed: int, instruction: str = "") -> Per
     frames = round(seconds * FPS) if 0 < seconds <= MAX_SECONDS else 0
     if not frames:
         raise InvalidInput(f"A preview lasts up to {MAX_SECONDS:g} seconds, not {seconds:g}.")
-    behaviour = Behaviour(seed, label=label)
+    behaviour = Behaviour(seed, label=label, library=load_library())
     unknown = behaviour.set_instruction(instruction) if instruction else []
-    controls = behaviour.advance(frames)
+    controls, _ = repair(behaviour.advance(frames))
     actions = tuple(behaviour.actions())
     return Performance(label, controls, behaviour.last_mouth, actions, tuple(unknown))
 

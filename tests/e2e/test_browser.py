@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 from typing import Any
 
 import httpx
@@ -104,8 +104,9 @@ async def test_frames_move_and_the_voice_moves_the_mouth(
     assert f"video/{codec.upper()}" in seen["codecs"]
     assert seen["first"] < 3000  # the benchmark knows the real number; this one only must not hang
     assert seen["frames"] > 50
-    # Means: where a busy machine leaves out frames, even a still mouth jumps once or twice.
-    assert fmean(seen["spoken"]) > 1.4 * fmean(seen["idle"])
+    # Twice open and shut are four strong changes at least. The median, because where a busy machine
+    # leaves out frames, even a still mouth jumps once or twice.
+    assert sorted(seen["spoken"])[-4] > 2 * median(seen["idle"])
     assert seen["energy"] > 0.001
     assert seen["speech"][:2] == ["started", "ended"]
     expected = {"hello", "state", "score", "plan", "controls", "stats", "speech"}

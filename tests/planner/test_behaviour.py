@@ -203,7 +203,7 @@ def test_a_command_changes_neither_position_nor_velocity(
     a, b = one.advance(2).values, other.advance(2).values
     apart = np.abs(a - b)
     assert apart[0, BROWS].max() < 0.12
-    assert apart[0, CHEEKS].max() < 0.12
+    assert apart[0, CHEEKS][1:].max() < 0.12  # AU5, the first of them, gives way to any blink
     assert apart[0, POSE].max() < 1.3
     mouth = np.abs(one.last_mouth.values - other.last_mouth.values)
     assert mouth[0].max() < 0.12
