@@ -38,7 +38,7 @@ SPEAKING: Final = Category(
     "talk",
     {
         "talk": Stage(
-            (2, 4), (0.5, 0.8), {"AU1": (0.05, 0.12), "AU2": (0.06, 0.16)},
+            (2, 4), (0.3, 0.5), {"AU1": (0.08, 0.14), "AU2": (0.1, 0.18)},
             (("explain", 2.0), ("insist", 1.0)), "talks to the viewer",
         ),
         "explain": Stage(
