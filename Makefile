@@ -42,7 +42,7 @@ $(VENV)/.serve: pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.serve
-	$(PIP) install --quiet --no-compile --editable '.[voice,test]'
+	$(PIP) install --quiet --no-compile --editable '.[voice,test,train]'
 	@touch $@
 
 clean:

@@ -1,21 +1,14 @@
-"""Sound → mouth: loudness and spectral colour moved through springs, causal, frame by frame.
-
-This driver knows no phonemes. It hears how loud the voice is for this speaker, whether it is
-voiced, hissing, murmuring or cut off, and where the formants lie, and makes the mouth that usually
-goes with it. A trained network can stand in its place: it need only be a `Mouth`.
-"""
+"""Sound → mouth: what a session asks for, and the trained network behind it."""
 
 from __future__ import annotations
 
-from math import exp, log10
 from typing import Final, Protocol
 
 import numpy as np
 
-from core import F32, MOUTH_CHANNELS, SAMPLES_PER_FRAME, MouthTrack
-from engines.articulation import SILENT_DBFS, Articulator
-from engines.resample import sanitise
-from engines.spectral import HOP_SECONDS, SpectralAnalyser
+from core import F32, MOUTH, MOUTH_CHANNELS, SAMPLES_PER_FRAME, MouthTrack
+from engines.audio.encoder import AudioEncoder, Heard
+from engines.audio.visemes import VISEME
 
 
 class Mouth(Protocol):
@@ -24,11 +17,6 @@ class Mouth(Protocol):
     @property
     def lookahead(self) -> int:
         """Samples by which a track lags the sound pushed with it; 0 when they belong together."""
-        ...
-
-    @property
-    def loudness(self) -> float:
-        """RMS of the last push, dBFS, at least -120."""
         ...
 
     @property
@@ -45,77 +33,54 @@ class Mouth(Protocol):
         ...
 
 
-class _Spring:
-    """One channel as a critically damped spring: no overshoot, no jitter, exactly still at rest.
+HANG_FRAMES: Final = 6
+"A voice counts as speaking for 240 ms after it: the gap of a stop and more."
+_OPENING: Final = 0.5
+_CLOSING: Final = 0.2
+"A frame: the lips part within 80 ms and come to rest within 200 ms after the hang."
+_CONTACTS: Final = ((VISEME["pbm"], MOUTH["press"]), (VISEME["fv"], MOUTH["tuck"]))
+_LIKELY: Final = (0.3, 0.5)
+"Probability of a contact at which it begins to be made, and is made in full (docs/audio.md)."
+_CONTACT: Final = 0.9
+_JAW_UP: Final = 0.8
 
-    The step is the closed-form solution over one hop, stable at any stiffness.
+
+def _insist(heard: Heard) -> F32:
+    """Make the closures and touches that are likely: an undecided mouth would leave them out.
+
+    A p without a closure is seen at once, a closure too many hardly, so the odds are taken early.
     """
-
-    __slots__ = ("_attack", "_release", "_speed", "position")
-
-    def __init__(self, attack: float, release: float) -> None:
-        """Stiffness in rad/s opening and closing: a target is followed 2 / stiffness later."""
-        self._attack = (attack, exp(-attack * HOP_SECONDS))
-        self._release = (release, exp(-release * HOP_SECONDS))
-        self._speed = 0.0
-        self.position = 0.0
-
-    def step(self, target: float) -> float:
-        """Advance one hop towards ``target``; returns the new position in [0, 1]."""
-        position = self.position
-        stiffness, decay = self._attack if target > position else self._release
-        offset = position - target
-        drive = (self._speed + stiffness * offset) * HOP_SECONDS
-        speed = (self._speed - stiffness * drive) * decay
-        self._speed = min(max(speed, -_MAX_SPEED), _MAX_SPEED)
-        moved = min(max((offset + drive) * decay - offset, -_MAX_STEP), _MAX_STEP)
-        position = min(max(position + moved, 0.0), 1.0)
-        if target == 0.0 and position < _STILL and abs(self._speed) < 20.0 * _STILL:
-            position = self._speed = 0.0
-        self.position = position
-        return position
+    mouth = heard.mouth.copy()
+    for viseme, channel in _CONTACTS:
+        low, high = _LIKELY
+        sure = np.clip((heard.visemes[:, viseme] - low) / (high - low), 0.0, 1.0)
+        mouth[:, channel] = np.maximum(mouth[:, channel], _CONTACT * sure)
+        mouth[:, MOUTH["jaw"]] *= 1.0 - _JAW_UP * sure
+    return mouth
 
 
-_MAX_SPEED: Final = 9.0
-"Per second: 0.36 a frame. Lips in fast speech reach their targets in 50 to 100 ms."
-_MAX_STEP: Final = _MAX_SPEED * HOP_SECONDS
-_STILL: Final = 2e-3
-_STIFFNESS: Final = {"jaw": (70.0, 55.0), "press": (80.0, 60.0), "tuck": (60.0, 50.0)}
-_STIFFNESS_ELSE: Final = (50.0, 38.0)
+class SpeechMouth:
+    """The `Mouth` that understands speech: the trained audio encoder, two tokens a video frame."""
 
-
-class MouthDriver:
-    """The `Mouth` that needs no model.
-
-    Frame k of a track uses the sound up to the end of its own 40 ms and nothing later, so the
-    mouth leads its sound by a little rather than lagging it. Any cutting of the same sound into
-    pushes gives the same bits.
-    """
-
-    lookahead: Final = 0
-
-    def __init__(self) -> None:
+    def __init__(self, lookahead_ms: int = 40) -> None:
+        """Raises as `AudioEncoder` does; loading takes 30 ms once a process."""
+        self._encoder = AudioEncoder(lookahead_ms)
+        self.lookahead: Final = self._encoder.lookahead
         self.reset()
 
     def reset(self) -> None:
         """Forget the past, as for a new session."""
-        self._analyser = SpectralAnalyser()
-        self._articulator = Articulator()
-        self._springs = [_Spring(*_STIFFNESS.get(n, _STIFFNESS_ELSE)) for n in MOUTH_CHANNELS]
-        self._loudness = SILENT_DBFS
-
-    @property
-    def loudness(self) -> float:
-        """RMS of the last push, dBFS, at least -120."""
-        return self._loudness
+        self._encoder.reset()
+        self._hang = 0
+        self._open = 0.0
 
     @property
     def speaking(self) -> bool:
         """Whether a voice was heard in the last push, or up to 240 ms before its end."""
-        return self._articulator.speaking
+        return self._hang > 0
 
     def push(self, samples: F32) -> MouthTrack:
-        """Sound, float32 ``[640 * n]`` at 16 kHz → the mouth of the same ``n`` video frames.
+        """Sound, float32 ``[640 * n]`` at 16 kHz → the mouth of ``n`` video frames.
 
         NaN counts as silence and what lies outside [-1, 1] is clipped.
 
@@ -126,14 +91,20 @@ class MouthDriver:
             raise ValueError(f"samples: expected [{SAMPLES_PER_FRAME} * n], got {samples.shape}")
         if not len(samples):
             return MouthTrack.rest(0)
-        clean = sanitise(samples)
-        power = float(np.mean(np.square(clean, dtype=np.float64)))
-        self._loudness = 10.0 * log10(power + 1e-12)
-        frames = [self._frame(part) for part in clean.reshape(-1, SAMPLES_PER_FRAME)]
-        return MouthTrack(np.array(frames, np.float32))
+        heard = self._encoder.push(samples)
+        pairs = _insist(heard).reshape(-1, 2, len(MOUTH_CHANNELS))
+        mouth = pairs.mean(axis=1)
+        # A closure may last one token: at 25 frames a second an average would leave the lips open.
+        for _, channel in _CONTACTS:
+            mouth[:, channel] = pairs[:, :, channel].max(axis=1)
+        activity = heard.activity.reshape(-1, 2).max(axis=1)
+        for row, active in zip(mouth, activity.tolist(), strict=True):
+            row *= self._gate(active)
+        return MouthTrack(mouth)
 
-    def _frame(self, samples: F32) -> list[float]:
-        for hop in self._analyser.frame(samples):
-            target = self._articulator.target(hop)
-            mouth = [s.step(t) for s, t in zip(self._springs, target, strict=True)]
-        return mouth
+    def _gate(self, active: float) -> float:
+        """How much of the mouth is shown: all while somebody speaks, none soon after."""
+        self._hang = HANG_FRAMES if active > 0.5 else max(self._hang - 1, 0)
+        wanted = 1.0 if self._hang else 0.0
+        self._open += min(max(wanted - self._open, -_CLOSING), _OPENING)
+        return self._open

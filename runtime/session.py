@@ -16,6 +16,7 @@ import numpy as np
 from core import (
     F32,
     FPS,
+    MOUTH,
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
     U8,
@@ -23,10 +24,11 @@ from core import (
     ControlTrack,
     InvalidInput,
     MouthTrack,
+    NotFound,
     Portrait,
     VideoFrame,
 )
-from engines.mouth import MouthDriver
+from engines.mouth import Mouth, SpeechMouth
 from engines.voice import Voice
 from face import FaceModel
 from planner.behaviour import Behaviour
@@ -35,16 +37,18 @@ from planner.manners import State as Manner
 from planner.mapping import to_keypoints
 from runtime import explain
 from runtime.author import Author, Writers
+from runtime.breath import Breath
 from runtime.events import Event, EventFeed, EventHub
 from runtime.lookahead import Lookahead
 from runtime.media import MediaFeed, MediaHub
 from runtime.prosody import Prosody
 from runtime.renderer import Renderer
 from runtime.settings import RuntimeSettings
-from runtime.speech import Segment, Speech, SpeechQueue
+from runtime.speech import SpeechQueue
 from runtime.state import Signal, State, fire
 from runtime.stats import Stats
 from runtime.utterances import Utterances
+from runtime.voice_track import Turn, Voiced, VoiceTrack
 from runtime.window import Window
 
 log = logging.getLogger(__name__)
@@ -57,8 +61,7 @@ FELT_WHILE_SPEAKING: Final = 0.6
 "How much of an expression's mouth (a smile) stays while the mouth is busy with sounds."
 FELT_STEP: Final = 0.04
 "Change of that share from frame to frame: ten frames from one to the other."
-LIVE_HANGOVER_FRAMES: Final = 12
-"A microphone quiet for 480 ms has stopped speaking; shorter gaps are pauses between words."
+JAW: Final = MOUTH["jaw"]
 
 
 class Session:
@@ -78,9 +81,11 @@ class Session:
         label: str = "idle",
         instruction: str = "",
         writers: Writers | None = None,
+        mouth: Mouth | None = None,
     ) -> None:
         """Args:
             writers: Have a language model plan ahead; without, the embedded planner does.
+            mouth: Turns sound into a mouth, for this session alone; by default, the trained one.
 
         Raises:
             InvalidInput: An unknown label, or an instruction that is too long.
@@ -108,22 +113,23 @@ class Session:
         self.unknown: list[str] = performer.unknown
         "Parts of the instruction that were not understood."
         self._face = FaceModel.from_mesh(portrait.mesh)
-        self._mouth = MouthDriver()
+        mouth = mouth or SpeechMouth(settings.mouth_lookahead_ms)
+        # What the mouth waits for anyway need not be gathered before it starts.
+        ahead_ms = mouth.lookahead * 1000 // SAMPLE_RATE
         self._speech = SpeechQueue(
             limit=settings.max_speech,
-            start_ms=settings.speech_start_ms,
+            start_ms=max(0, settings.speech_start_ms - ahead_ms),
             live_backlog_ms=settings.live_backlog_ms,
         )
-        self._stream: Segment | None = None
-        self._utterances = Utterances(voice, self._speech, settings.max_utterances, self._failed)
+        self._voice = VoiceTrack(self._speech, mouth)
+        self._utterances = Utterances(voice, self._speech, settings, self._failed)
         self._events = EventHub()
         self._media = MediaHub()
         self._quiet = 0
-        self._live_quiet = 0
         self._felt = 1.0
         self._prosody = Prosody()
+        self._breath = Breath()
         self._controls: list[F32] = []
-        self._sounding: str | None = None
 
     # --- commands (event loop) ---------------------------------------------------------------
 
@@ -137,16 +143,12 @@ class Session:
             Busy: More speech is queued than the session may hold.
         """
         self._touch()
-        if self._stream is None or not self._stream.open:
-            self._stream = self._speech.open(cause, live=live)
-        self._speech.push(self._stream, samples)
+        self._voice.push(samples, cause, live=live)
 
     def end_audio(self, cause: str | None = None) -> None:
         """Nothing follows the audio pushed so far. Without any, nothing happens."""
         self._touch()
-        if self._stream is not None:
-            self._speech.close(self._stream)
-            self._stream = None
+        self._voice.end()
 
     def say(self, text: str, cause: str | None = None) -> None:
         """Queue ``text`` on the voice.
@@ -160,6 +162,19 @@ class Session:
         self._utterances.say(text, cause)
         self._said = text
         self._fire(Signal.ASKED, cause)
+
+    def play(self, samples: F32, cause: str | None = None) -> None:
+        """Queue a recording, float32 ``[N]`` at 16 kHz, behind what is being said.
+
+        Raises:
+            Busy: Too much waits.
+            NotFound: The session has ended.
+        """
+        if self.state is State.CLOSED:
+            raise NotFound("The session has ended.")
+        self._touch()
+        self._utterances.play(samples, cause)
+        self._said = ""
 
     def behave(
         self,
@@ -207,11 +222,10 @@ class Session:
         """Stop speaking: everything queued goes, what sounds fades within 60 ms."""
         self._touch()
         self._utterances.interrupt()
-        self._stream = None
-        dropped = self._speech.interrupt()
-        if self._sounding is not None:
-            self._emit("speech", {"phase": "ended", "interrupted": True}, self._sounding or None)
-            self._sounding = None
+        dropped, ended = self._voice.interrupt()
+        self._breath.stop()
+        if ended is not None:
+            self._emit("speech", {"phase": "ended", "interrupted": True}, ended.cause)
         self._fire(Signal.INTERRUPTED, cause)
         self._emit("interrupted", {"dropped": dropped}, cause)
 
@@ -284,19 +298,20 @@ class Session:
         """Gather the next window and advance media time past it."""
         frames = self.renderer.window_frames
         self._pump_state()
-        spoken = [self._hear(self._speech.take()) for _ in range(frames)]
-        samples = np.concatenate(spoken)
+        voiced = self._voice.advance(frames)
         self._utterances.drained()
-        spoken_mouth = self._mouth.push(samples)
-        self._follow_speech(frames)
+        self.stats.underruns += voiced.underruns
+        for turn in voiced.turns:
+            self._take_turn(turn)
+        self._follow_speech(voiced)
         controls, felt = self._ahead.take(frames)
-        mouth = self._mix_mouth(spoken_mouth, felt)
+        mouth = self._mix_mouth(voiced, felt)
         window = Window(
             start=self._frame,
             controls=controls,
             keypoints=to_keypoints(controls, self._face),
             mouth=mouth,
-            audio=AudioChunk(samples, self.pts),
+            audio=AudioChunk(voiced.samples, self.pts),
         )
         self._tell_plan(controls)
         self._frame += frames
@@ -372,65 +387,44 @@ class Session:
 
     def _pump_state(self) -> None:
         """Idle again after a while of nothing; never speaking with nothing left to say."""
-        if self.state is State.SPEAKING and self._sounding is None and not self._has_more():
+        if self.state is State.SPEAKING and not self._has_more():
             self._fire(Signal.SPEECH_ENDED, None)
-        if self.state is State.LISTENING and not self._speech.active:
+        if self.state is State.LISTENING and not self._voice.active:
             self._quiet += 1
             if self._quiet > REST_FRAMES:
                 self._fire(Signal.RESTED, None)
 
-    def _hear(self, speech: Speech) -> F32:
-        """Follow who speaks: segments start and end; a microphone by its voice activity."""
-        self.stats.underruns += speech.underrun
-        segment = speech.started
-        if segment is not None and not segment.live:
-            self._begin(segment.cause)
-        if speech.ended is not None and self._sounding is not None:
-            self._end(speech.ended.cause)
-        if self._stream is not None and self._stream.live:
-            self._follow_microphone()
-        return speech.samples
-
-    def _follow_microphone(self) -> None:
-        assert self._stream is not None
-        if self._mouth.speaking:
-            self._live_quiet = 0
-            if self._sounding is None:
-                self._begin(self._stream.cause)
-        else:
-            self._live_quiet += 1
-            if self._sounding is not None and self._live_quiet > LIVE_HANGOVER_FRAMES:
-                self._end(self._stream.cause)
-
-    def _begin(self, cause: str | None) -> None:
-        self._sounding = cause or ""
-        self._fire(Signal.SPEECH_STARTED, cause)
-        self._emit("speech", {"phase": "started"}, cause)
-
-    def _end(self, cause: str | None) -> None:
-        self._sounding = None
-        self._emit("speech", {"phase": "ended"}, cause)
-        live = self._stream is not None and self._stream.live
-        if live or not self._has_more():  # otherwise the next one follows at once
-            self._fire(Signal.SPEECH_ENDED, cause)
+    def _take_turn(self, turn: Turn) -> None:
+        """Tell that speech begins or ends in the window being planned."""
+        if turn.began:
+            self._fire(Signal.SPEECH_STARTED, turn.cause)
+        phase = {"phase": "started" if turn.began else "ended"}
+        pts = self.pts + turn.frame * SAMPLES_PER_FRAME
+        self._events.publish(Event("speech", phase, pts, turn.cause))
+        # Otherwise the next one follows at once.
+        if not turn.began and (self._voice.live or not self._has_more()):
+            self._fire(Signal.SPEECH_ENDED, turn.cause)
 
     def _has_more(self) -> bool:
-        return self._utterances.waiting or self._speech.active
+        return self._utterances.waiting or self._voice.active
 
-    def _follow_speech(self, frames: int) -> None:
+    def _follow_speech(self, voiced: Voiced) -> None:
         """Beats on stressed syllables, blinks at the ends of phrases."""
-        speaking = self._mouth.speaking
-        strength = self._prosody.stress(self._mouth.loudness, speaking, frames)
+        speaking = self._voice.speaking
+        strength = self._prosody.stress(voiced.samples, speaking)
         if strength is not None:
             self._ahead.strike(strength)
-        if self._prosody.phrase_ends(speaking, frames):
+        if self._prosody.phrase_ends(speaking, len(voiced.mouth)):
             self._ahead.end_phrase()
 
-    def _mix_mouth(self, spoken: MouthTrack, felt: MouthTrack) -> MouthTrack:
+    def _mix_mouth(self, voiced: Voiced, felt: MouthTrack) -> MouthTrack:
         """Speech over expression: a smile stays while talking, but gives way to the sounds."""
         share = FELT_WHILE_SPEAKING if self.state is State.SPEAKING else 1.0
         self._felt += min(FELT_STEP, max(-FELT_STEP, share - self._felt))
-        return MouthTrack(np.clip(spoken.values + self._felt * felt.values, 0, 1, dtype=np.float32))
+        mixed = voiced.mouth.values + self._felt * felt.values
+        breath = self._breath.follow(voiced.samples, self._voice.coming)
+        mixed[:, JAW] = np.maximum(mixed[:, JAW], breath)
+        return MouthTrack(np.clip(mixed, 0, 1, dtype=np.float32))
 
     def _tell_plan(self, controls: ControlTrack) -> None:
         """Publish what the eyes will do, and the controls as they are."""

@@ -30,8 +30,14 @@ class RuntimeSettings:
     "Speech a session may have queued, seconds of audio."
     max_utterances: int = 16
     "`say` commands a session may have waiting."
+    max_recorded: float = 300.0
+    "Sound of audio files a session may have waiting, seconds; so also the longest one."
     speech_start_ms: int = 40
-    "Streamed speech starts when this much has arrived, so that jitter does not tear words."
+    """Streamed speech starts when this much has arrived, so that jitter does not tear words. What
+    the mouth looks ahead counts as part of it."""
+    mouth_lookahead_ms: Literal[0, 40, 80] = 40
+    """How much of the following sound the mouth hears before it moves. Sound and picture wait as
+    long; more makes closures surer."""
     live_backlog_ms: int = 240
     "A live microphone may lag this much; older audio is dropped in favour of the newest."
     render_threads: int = 2

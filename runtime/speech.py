@@ -19,6 +19,7 @@ FADE_SAMPLES: Final = SAMPLE_RATE * 60 // 1000
 "60 ms: an interrupt fades what plays, which is heard as stopping, not as a click."
 EDGE_SAMPLES: Final = SAMPLE_RATE * 4 // 1000
 "4 ms ramp where an underrun breaks or resumes the sound."
+_NOTHING: Final = np.zeros(0, np.float32)
 
 
 @dataclass(slots=True, eq=False)
@@ -120,19 +121,36 @@ class SpeechQueue:
         """Say that nothing follows; what is queued still plays."""
         segment.open = False
 
-    def interrupt(self) -> bool:
-        """Drop everything; a short fade of the current sound remains. True if any was dropped."""
+    def interrupt(self, taken: F32 = _NOTHING) -> bool:
+        """Drop everything; a short fade of the current sound remains. True if any was dropped.
+
+        Args:
+            taken: float32 ``[N]``, what was taken but is not heard yet. The fade begins in it,
+                in place, and goes on in what `take` returns.
+        """
         had = bool(self._segments)
-        if had:
-            current = self._segments[0]
-            if current.flowing:
-                tail = current.pop(FADE_SAMPLES)
-                ramp = np.linspace(1, 0, len(tail), dtype=np.float32)
-                self._fade = tail * ramp * ramp
-            for segment in self._segments:
-                segment.open = False
-            self._segments.clear()
+        tail, left = self._fade, max(0, FADE_SAMPLES - len(taken))
+        if had and self._segments[0].flowing:
+            tail = self._segments[0].pop(left)
+        for segment in self._segments:
+            segment.open = False
+        self._segments.clear()
+        length = min(FADE_SAMPLES, len(taken) + len(tail))
+        ramp = np.linspace(1, 0, length, dtype=np.float32) ** 2
+        taken[:length] *= ramp[: len(taken)]
+        taken[length:] = 0.0
+        self._fade = tail[:left] * ramp[len(taken) :]
         return had
+
+    def peek(self, count: int) -> F32:
+        """Up to ``count`` samples of what is being spoken, which stay where they are."""
+        parts, left = [_NOTHING], count
+        for chunk in self._segments[0].chunks if self._segments else ():
+            if left <= 0:
+                break
+            parts.append(chunk[:left])
+            left -= len(chunk)
+        return np.concatenate(parts)
 
     def take(self) -> Speech:
         """The next 640 samples. Call once per video frame of media time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -76,18 +77,21 @@ class BodyLimit:
     """ASGI middleware: a body that grows past the limit is refused while it arrives."""
 
     def __init__(self, app: ASGIApp, *, limit: int, larger: dict[str, int]) -> None:
-        """``larger`` holds other limits by path."""
+        """``larger`` holds other limits by patterns of whole paths."""
         self._app = app
         self._limit = limit
-        self._larger = larger
+        self._larger = {re.compile(path): other for path, other in larger.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._larger.get(scope["path"], self._limit)
-        detail = f"The body is larger than {limit >> 10} KiB; send less."
+        path = scope["path"]
+        other = (limit for pattern, limit in self._larger.items() if pattern.fullmatch(path))
+        limit = next(other, self._limit)
+        most = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+        detail = f"The body is larger than {most}; send less."
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
             await problems.problem(413, "content-too-large", detail)(scope, receive, send)

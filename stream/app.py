@@ -21,6 +21,7 @@ from stream import problems
 from stream.access import BodyLimit, Tokens
 from stream.api_portraits import PORTRAITS, portrait_routes
 from stream.api_sessions import NOT_THERE, session_routes
+from stream.api_speech import SPEECH_PATHS, speech_routes
 from stream.api_whep import whep_routes
 from stream.metrics import Metrics
 from stream.reference import reference_page
@@ -29,7 +30,7 @@ from stream.whep import Peers
 
 WEB: Final = Path(__file__).parent / "web"
 MAX_BODY: Final = 128 * 1024
-"Bytes of any body but a portrait: twice the largest SDP."
+"Bytes of any body but a file: twice the largest SDP."
 SECURITY: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
@@ -60,7 +61,8 @@ def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=MAX_BODY, larger={PORTRAITS: settings.max_upload})
+    files = dict.fromkeys((PORTRAITS, SPEECH_PATHS), settings.max_upload)
+    app.add_middleware(BodyLimit, limit=MAX_BODY, larger=files)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -73,6 +75,7 @@ def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
         health_routes(sessions, Metrics(sessions, peers)),
         portrait_routes(sessions.portraits),
         session_routes(sessions, tokens, settings),
+        speech_routes(sessions, tokens),
         whep_routes(sessions, tokens, peers, settings),
     )
     for router in routers:

@@ -22,7 +22,7 @@ class StreamSettings:
     max_sockets: int = 4
     "Control sockets of one session."
     max_upload: int = 32 * 1024 * 1024
-    "Bytes of one portrait."
+    "Bytes of one file, portrait or speech."
     connect_timeout: float = 20.0
     "A peer that is not connected after this many seconds is closed."
     disconnect_grace: float = 10.0

@@ -6,12 +6,14 @@ import { BehaviourPanel } from "./behaviour.js";
 import { Call } from "./call.js";
 import { MediaClock } from "./clock.js";
 import { Composer } from "./composer.js";
+import { acceptDrops } from "./drops.js";
 import { listen } from "./keys.js";
 import { Plan } from "./plan.js";
 import { Portraits } from "./portraits.js";
 import { recall, remember } from "./prefs.js";
 import { Readout } from "./readout.js";
 import { Score } from "./score.js";
+import { SoundFiles } from "./sounds.js";
 import { Stage } from "./stage.js";
 import { Strip } from "./strip.js";
 import { Timeline } from "./timeline.js";
@@ -63,6 +65,7 @@ const call = new Call({
 const readout = new Readout($("#stats"), { call, clock });
 const behaviour = new BehaviourPanel($(".direct"), (fields) => call.behave(fields), toasts);
 const composer = new Composer($("#composer"), { call, stage, toasts });
+const sounds = new SoundFiles($("#composer"), { call, stage, toasts, shown: $("#spoken-file") });
 const portraits = new Portraits($("#portraits"), { toasts, choose: changePortrait });
 const title = (label) => behaviour.titleOf(label);
 const timeline = new Timeline($("#score"), {
@@ -86,6 +89,7 @@ const handlers = {
       strip.clear();
       timeline.clear();
       why.clear();
+      sounds.keepOnly(session.id);
       $("#planner-note").textContent = "";
     }
     seedScore(session.id);
@@ -120,6 +124,7 @@ function handleEvent(event) {
   events.push(event);
   if (events.length > MOST_EVENTS) events.splice(0, events.length - MOST_EVENTS);
   handlers[event.type]?.(event);
+  sounds.handle(event);
 }
 
 function showState(state) {
@@ -127,6 +132,7 @@ function showState(state) {
   stage.root.dataset.state = state;
   $("#state-text").textContent = STATES[state] ?? state;
   composer.setState(state);
+  sounds.setState(state);
 }
 
 // --- the plan, and what goes wrong with it ----------------------------------------------------
@@ -232,6 +238,7 @@ listen(
     "/": () => composer.input.focus(),
     i: () => behaviour.input.focus(),
     m: () => composer.toggleMicrophone(),
+    f: () => sounds.choose(),
     s: () => stage.toggleSound(),
     p: () => portraits.focus(),
     e: () => behaviour.focus(),
@@ -240,6 +247,10 @@ listen(
   },
   { escape: () => composer.escape() },
 );
+acceptDrops($("#drop"), {
+  picture: (file) => portraits.upload(file),
+  sound: (file) => sounds.speak(file),
+});
 $("#help-open").addEventListener("click", () => $("#help").showModal());
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("click", (event) => {

@@ -1,4 +1,4 @@
-/** The portrait picker: choose, upload (button, drop, paste), delete. */
+/** The portrait picker: choose, upload (button, paste), delete. */
 
 import { read, request } from "./api.js";
 import { debounce } from "./timing.js";
@@ -33,7 +33,6 @@ export class Portraits {
       this.file.value = "";
     });
     root.querySelector("#upload").addEventListener("click", () => this.file.click());
-    this.#acceptDrops();
     this.#acceptPaste();
   }
 
@@ -168,25 +167,6 @@ export class Portraits {
     if (event.key !== "Delete" || event.target.type !== "radio") return;
     const portrait = this.byId(event.target.value);
     if (portrait && !portrait.builtin) this.#remove(portrait);
-  }
-
-  #acceptDrops() {
-    const zone = document.querySelector("#drop");
-    const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-    addEventListener("dragover", (event) => {
-      if (!carriesFiles(event)) return;
-      event.preventDefault();
-      zone.hidden = false;
-    });
-    addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) zone.hidden = true;
-    });
-    addEventListener("drop", (event) => {
-      zone.hidden = true;
-      if (!carriesFiles(event)) return;
-      event.preventDefault();
-      for (const file of event.dataTransfer.files) this.upload(file);
-    });
   }
 
   #acceptPaste() {

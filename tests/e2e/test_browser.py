@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, WebSocketRoute, expect
+from playwright.async_api import Browser, FilePayload, Page, WebSocketRoute, expect
 
 from tests.conftest import PEOPLE
 from tests.e2e.browser import CHROMIUM, CLIENT, chromium, running_server
+from tests.engines.test_audio_file import encoded, tone
 
 pytestmark = [
     pytest.mark.e2e,
@@ -290,6 +292,60 @@ async def choose(page: Page, file: Path) -> None:
     async with page.expect_file_chooser() as chooser:
         await page.get_by_test_id("upload").click()
     await (await chooser.value).set_files(file)
+
+
+async def test_a_sound_file_is_spoken_and_a_bad_one_is_explained(
+    browser: Browser, base: str
+) -> None:
+    page = await browser.new_page()
+    console = Console(page)
+    await page.goto(base)
+    await until(page, "window.saccade && saccade.firstFrameMs > 0")
+    sound = encoded("wav", "pcm_s16le", sound=tone(48_000, 2.0))
+    shown = page.get_by_test_id("spoken-file")
+    async with page.expect_file_chooser() as chooser:
+        await page.get_by_role("button", name="Speak a sound file").press("Enter")
+    await (await chooser.value).set_files(wav("greeting.wav", sound))
+    await until(page, heard("f1", "started"))
+    await until(page, "saccade.state === 'speaking'")
+    await expect(shown).to_have_text("greeting.wav 0:02")
+    await until(page, heard("f1", "ended"))
+    await expect(shown).to_be_hidden()
+
+    await page.evaluate(DROP, ["dropped.wav", base64.b64encode(sound).decode()])
+    await until(page, heard("f2", "started"))
+    await expect(shown).to_contain_text("dropped.wav")
+    await page.keyboard.press("Escape")
+    await expect(shown).to_be_hidden()
+    assert console.errors == []
+
+    cut = wav("cut.wav", sound[: len(sound) // 2])
+    await page.get_by_test_id("speech-file").set_input_files([wav("note.wav", b"text"), cut])
+    await expect(page.get_by_role("alert")).to_contain_text("note.wav: This is not a sound file")
+    await expect(page.get_by_text("cut.wav: The file is damaged or ends early")).to_be_visible()
+    await expect(shown).to_contain_text("cut.wav 0:01")
+    await page.close()
+
+
+DROP = """([name, data]) => {
+    const files = new DataTransfer();
+    const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+    files.items.add(new File([bytes], name, { type: "audio/wav" }));
+    const stage = document.querySelector(".stage-frame");
+    for (const type of ["dragover", "drop"]) {
+        const init = { bubbles: true, cancelable: true, dataTransfer: files };
+        stage.dispatchEvent(new DragEvent(type, init));
+    }
+}"""
+
+
+def wav(name: str, data: bytes) -> FilePayload:
+    return {"name": name, "mimeType": "audio/wav", "buffer": data}
+
+
+def heard(cause: str, phase: str) -> str:
+    event = f"e.type === 'speech' && e.cause === {cause!r} && e.phase === {phase!r}"
+    return f"saccade.events.some(e => {event})"
 
 
 async def test_leaving_the_page_frees_its_place(browser: Browser, base: str) -> None:

@@ -11,18 +11,22 @@ import pytest
 from core import (
     F32,
     FPS,
+    MOUTH,
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
     U8,
     Busy,
     InvalidInput,
+    NotFound,
     Portrait,
     Unavailable,
 )
+from engines.mouth import Mouth
 from runtime.events import Event, EventFeed
 from runtime.session import REST_FRAMES, Session
 from runtime.settings import RuntimeSettings
 from runtime.window import Window
+from tests.runtime.test_voice_track import LOOKAHEADS, DelayedMouth
 
 
 class Flat:
@@ -70,7 +74,12 @@ class Clock:
         return self.now
 
 
-def make(portrait: Portrait, voice: ToneVoice | None = None, **settings: float) -> Session:
+def make(
+    portrait: Portrait,
+    voice: ToneVoice | None = None,
+    mouth: Mouth | None = None,
+    **settings: float,
+) -> Session:
     clock = Clock()
     return Session(
         "test",
@@ -81,6 +90,7 @@ def make(portrait: Portrait, voice: ToneVoice | None = None, **settings: float) 
         now=clock(),
         clock=clock,
         seed=1,
+        mouth=mouth,
     )
 
 
@@ -177,9 +187,12 @@ async def test_say_speaks_in_order_and_ends_once(portrait: Portrait) -> None:
     await session.close()
 
 
-async def test_interrupt_silences_within_60_ms_and_frees_the_voice(portrait: Portrait) -> None:
+@pytest.mark.parametrize("lookahead", LOOKAHEADS)
+async def test_interrupt_silences_within_60_ms_and_frees_the_voice(
+    portrait: Portrait, lookahead: int
+) -> None:
     voice = ToneVoice()
-    session = make(portrait, voice)
+    session = make(portrait, voice, DelayedMouth(lookahead))
     session.say("something long", "a")
     for _ in range(8):
         await asyncio.sleep(0)
@@ -187,8 +200,13 @@ async def test_interrupt_silences_within_60_ms_and_frees_the_voice(portrait: Por
     assert session.state == "speaking"
     async with session.subscribe() as events:
         session.interrupt("x")
+        now = session.pts
         windows = run(session, 12)
         told = await drain(events)
+    assert [(e.type, e.pts) for e in told if e.type in ("interrupted", "speech")] == [
+        ("speech", now), ("interrupted", now),
+    ]  # fmt: skip
+    assert max(w.mouth.values[0, MOUTH["jaw"]] for w in windows[5:]) < 0.05
     audio = np.concatenate([w.audio.samples for w in windows])
     assert not audio[SAMPLE_RATE * 60 // 1000 :].any()
     assert not windows[-1].mouth.values.any()
@@ -242,6 +260,91 @@ async def test_microphone_speech_follows_its_voice(portrait: Portrait) -> None:
     assert [p for p, _ in phases] == ["started", "ended"]
     assert 12 <= phases[0][1] <= 18
     assert session.state == "listening"
+
+
+@pytest.mark.parametrize("lookahead", LOOKAHEADS)
+async def test_events_tell_of_what_is_presented(portrait: Portrait, lookahead: int) -> None:
+    session = make(portrait, mouth=DelayedMouth(lookahead))
+    async with session.subscribe() as events:
+        run(session, 3)
+        session.push_audio(vowel(0.5) + np.float32(0.01), "m1")
+        session.end_audio()
+        windows = run(session, 30)
+        told = await drain(events)
+    heard = [w for w in windows if w.audio.samples.any()]
+    (began, start), (ended, end) = [(e.data["phase"], e.pts) for e in told if e.type == "speech"]
+    assert (began, start, ended) == ("started", heard[0].audio.pts, "ended")
+    assert end - heard[-1].audio.pts in ((0, 640) if lookahead % SAMPLES_PER_FRAME else (0,))
+    states = [(e.data["state"], e.pts) for e in told if e.type == "state"]
+    assert states == [("speaking", start), ("listening", end)]
+    assert heard[0].start - 3 == lookahead // SAMPLES_PER_FRAME
+    opened = next(w.start for w in windows if w.mouth.values[0, MOUTH["jaw"]] > 0.05)
+    assert abs(opened - heard[0].start) <= 1
+
+
+async def test_what_the_mouth_waits_for_need_not_be_gathered_first(portrait: Portrait) -> None:
+    session = make(portrait, mouth=DelayedMouth(1280), speech_start_ms=160)
+    silent = 0
+    while silent < 10:
+        session.push_audio(vowel(0.04))
+        if run(session, 1)[0].audio.samples.any():
+            break
+        silent += 1
+    assert silent == 3  # as without look-ahead: 160 ms have come by then
+
+
+async def test_recordings_queue_like_text_and_tell_their_cause(portrait: Portrait) -> None:
+    session = make(portrait, ToneVoice(), max_speech=2.0)
+    async with session.subscribe() as events:
+        session.play(vowel(5.0) + np.float32(0.01), "f1")
+        session.say("one", "s")
+        session.play(vowel(0.3) + np.float32(0.01), "f2")
+        windows = []
+        for _ in range(170):
+            await asyncio.sleep(0)
+            windows += run(session, 1)
+            assert session._speech.waiting <= 2 * SAMPLE_RATE
+        told = await drain(events)
+    speech = [(e.data["phase"], e.cause) for e in told if e.type == "speech"]
+    assert speech == [(p, c) for c in ("f1", "s", "f2") for p in ("started", "ended")]
+    audio = np.concatenate([w.audio.samples for w in windows])
+    assert np.count_nonzero(audio) == pytest.approx(5.8 * SAMPLE_RATE, abs=SAMPLES_PER_FRAME)
+    assert session.state == "listening" and session.stats.underruns == 0
+    await session.close()
+
+
+async def test_recordings_are_bounded_interruptible_and_end_with_the_session(
+    portrait: Portrait,
+) -> None:
+    session = make(portrait, max_recorded=3.0, max_utterances=2)
+    with pytest.raises(Busy):
+        session.play(vowel(3.1))
+    assert not session._utterances.waiting
+    session.play(vowel(2.0))
+    await asyncio.sleep(0)  # that one is being spoken now
+    session.play(vowel(2.0))
+    with pytest.raises(Busy, match="2 s are waiting"):
+        session.play(vowel(1.1))
+    session.play(vowel(0.1))
+    with pytest.raises(Busy, match="2 utterances"):
+        session.play(vowel(0.1))
+    run(session, 5)
+    session.interrupt()
+    assert not np.concatenate([w.audio.samples for w in run(session, 10)])[960:].any()
+    session.play(vowel(3.0))
+    await session.close()
+    with pytest.raises(NotFound):
+        session.play(vowel(0.1))
+
+
+async def test_a_speaker_breathes_in_a_pause_of_what_is_queued(portrait: Portrait) -> None:
+    session = make(portrait)
+    session.play(np.concatenate([vowel(1.5), np.zeros(16_000, np.float32), vowel(1.0)]))
+    await asyncio.sleep(0)
+    jaw = np.array([w.mouth.values[0, MOUTH["jaw"]] for w in run(session, 80)])
+    pause = jaw[45:62]
+    assert 0.08 < pause.max() < 0.13 and pause[0] < 0.02 and pause[-1] < 0.02
+    await session.close()
 
 
 def test_expiry_counts_from_the_last_touch(portrait: Portrait) -> None:

@@ -103,6 +103,44 @@ def test_interrupt_fades_and_leaves_nothing_behind() -> None:
     assert not q.interrupt()
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1500), st.integers(0, 2000), st.booleans())
+def test_a_fade_begins_in_what_was_taken_and_goes_on_behind_it(
+    ahead: int, queued: int, flowing: bool
+) -> None:
+    q = queue(start_ms=0)
+    segment = q.open()
+    if flowing:
+        q.push(segment, tone(SAMPLES_PER_FRAME))
+        q.take()
+    q.push(segment, tone(queued))
+    taken = tone(ahead)
+    assert q.interrupt(taken)
+    whole = np.concatenate((taken, *(q.take().samples for _ in range(3))))
+    length = min(FADE_SAMPLES, ahead + (queued if flowing else 0))
+    assert not whole[length:].any()
+    assert (np.diff(whole) <= 0).all()
+    if length > 1:
+        assert whole[0] == 0.5 and whole[length - 1] == 0.0
+        assert whole[length // 2] == pytest.approx(0.125, abs=0.5 / length + 1e-3)
+    assert not q.active
+
+
+def test_what_is_peeked_at_is_still_there() -> None:
+    q = queue(start_ms=0)
+    assert len(q.peek(10)) == 0
+    first, second = q.open(), q.open()
+    ramp = np.linspace(0.1, 0.9, 3000, dtype=np.float32)
+    for at in range(0, 3000, 700):
+        q.push(first, ramp[at : at + 700])
+    q.push(second, tone(100))
+    for count in (0, 1, 700, 701, 2999):
+        assert np.array_equal(q.peek(count), ramp[:count])
+    assert np.array_equal(q.peek(9000), ramp)
+    assert np.array_equal(q.take().samples, ramp[:SAMPLES_PER_FRAME])
+    assert q.peek(1)[0] == ramp[SAMPLES_PER_FRAME]
+
+
 def test_a_full_queue_refuses_and_keeps_what_it_has() -> None:
     q = queue(limit=1.0)
     segment = q.open()

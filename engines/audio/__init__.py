@@ -1,0 +1,1 @@
+"""Speech heard: the causal audio encoder, and the tools that make, train and judge it."""

@@ -1,0 +1,1 @@
+"""How well a mouth follows speech: measures, tables, films and sheets."""

@@ -1,0 +1,1 @@
+"""Where speech with phone times comes from: synthesisers, and aligned recordings."""
