@@ -185,6 +185,7 @@ def test_wild_sound_gives_a_bounded_mouth(seed: int, share: float, offset: float
     assert np.isfinite(values).all()
     assert values.min() >= 0.0
     assert values.max() <= 1.0
+    assert np.abs(np.diff(values[:, JAW])).max() < 0.361  # no jaw jumps
     assert not mouth.push(np.zeros(3 * SAMPLE_RATE, np.float32)).values[-1].any()
 
 
