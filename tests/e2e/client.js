@@ -97,22 +97,29 @@ window.openViewer = async ({ portrait, codec, sound } = {}) => {
   return viewer;
 };
 
-// Vowel-like sound: a 130 Hz pulse train through three resonances, float32 at 16 kHz.
-window.vowel = (seconds, level = 0.25) => {
+// A voice that glides between vowels in syllables, which the audio encoder takes for speech;
+// float32 at 16 kHz.
+window.vowel = (seconds, level = 0.3) => {
   const n = Math.round(seconds * 16000);
   const out = new Float32Array(n);
+  let phase = 0;
+  let peak = 0;
   for (let i = 0; i < n; i++) {
     const t = i / 16000;
+    const turn = (hertz, at) => Math.sin(2 * Math.PI * hertz * t + at);
+    const pitch = 120 + 25 * turn(0.9, 0);
+    phase += (2 * Math.PI * pitch) / 16000;
+    const sweep = 0.5 + 0.5 * turn(2.2, -1.2);
+    const formants = [[300 + 500 * sweep, 70, 1], [1900 - 800 * sweep, 110, 0.6]];
     let s = 0;
-    for (let k = 1; k <= 24; k++) {
-      const f = 130 * k;
-      const gain = [[700, 90], [1200, 110], [2600, 160]]
-        .map(([c, b]) => 1 / (1 + ((f - c) / b) ** 2)).reduce((a, b) => a + b, 0);
-      s += gain * Math.sin(2 * Math.PI * f * t);
+    for (let k = 1; k < 34; k++) {
+      const gain = formants.reduce((sum, [f, w, g]) => sum + g / (1 + ((k * pitch - f) / w) ** 2), 0.01);
+      s += (gain / k ** 0.4) * Math.sin(k * phase);
     }
-    out[i] = Math.max(-1, Math.min(1, level * s));
+    out[i] = s * (0.35 + 0.65 * Math.max(0, turn(4, 0.4)));
+    peak = Math.max(peak, Math.abs(out[i]));
   }
-  return out;
+  return out.map((s) => (level * s) / peak);
 };
 
 // Streams float32 16 kHz sound to the control socket in real time, 20 ms at a time.

@@ -221,7 +221,7 @@ def test_a_constant_offset_is_no_speech(level: float) -> None:
         one.track.push(np.full(640, level, np.float32), None, live=True)
         one.advance(1)
     assert one.turns == []
-    assert not np.concatenate(one.mouths)[8:].any()  # its beginning is a click
+    assert np.concatenate(one.mouths)[8:].max() < 1e-6  # its beginning is a click
 
 
 def test_what_comes_is_seen_through_the_delay() -> None:
