@@ -9,6 +9,7 @@ import numpy as np
 from core import F32, MOUTH, MOUTH_CHANNELS, SAMPLES_PER_FRAME, MouthTrack
 from engines.audio.encoder import AudioEncoder, Heard
 from engines.audio.visemes import VISEME
+from engines.resample import sanitise
 
 
 class Mouth(Protocol):
@@ -35,6 +36,8 @@ class Mouth(Protocol):
 
 HANG_FRAMES: Final = 6
 "A voice counts as speaking for 240 ms after it: the gap of a stop and more."
+FLOOR_DBFS: Final = -55.0
+"What is quieter is never a voice: microphones and voices in use speak 20 dB above it."
 _OPENING: Final = 0.5
 _CLOSING: Final = 0.2
 "A frame: the lips part within 80 ms and come to rest within 200 ms after the hang."
@@ -77,6 +80,7 @@ class SpeechMouth:
         self._encoder.reset()
         self._hang = 0
         self._open = 0.0
+        self._heard = np.zeros(self.lookahead // SAMPLES_PER_FRAME, np.float32)
         self._last = np.zeros(len(MOUTH_CHANNELS), np.float32)
 
     @property
@@ -102,12 +106,22 @@ class SpeechMouth:
         # A closure may last one token: at 25 frames a second an average would leave the lips open.
         for _, channel in _CONTACTS:
             mouth[:, channel] = pairs[:, :, channel].max(axis=1)
-        activity = heard.activity.reshape(-1, 2).max(axis=1)
+        activity = heard.activity.reshape(-1, 2).max(axis=1) * self._audible(samples)
         for row, active in zip(mouth, activity.tolist(), strict=True):
             row *= self._gate(active)
             self._last += np.clip(row - self._last, -_SPEED, _SPEED)
             row[:] = self._last
         return MouthTrack(mouth)
+
+    def _audible(self, samples: F32) -> F32:
+        """1 for each frame of the track whose sound could be a voice, 0 where it is too quiet."""
+        frames = sanitise(samples).reshape(-1, SAMPLES_PER_FRAME)
+        loud: F32 = (frames.std(axis=1) > 10.0 ** (FLOOR_DBFS / 20.0)).astype(np.float32)
+        late = np.concatenate((self._heard, loud))
+        self._heard = late[len(loud) :]
+        # The track lags by whole frames; what is to come may already be opened for.
+        either: F32 = np.maximum(late[: len(loud)], loud)
+        return either
 
     def _gate(self, active: float) -> float:
         """How much of the mouth is shown: all while somebody speaks, none soon after."""
