@@ -265,6 +265,7 @@ def test_a_good_alignment_passes_and_mostly_silence_does_not() -> None:
 
 
 TEXT = "A pot of tea helps to pass the evening."
+WRONG = "Six judges saw us choose just which shoes she should wish. " * 3
 
 
 @pytest.fixture(scope="module")
@@ -352,7 +353,7 @@ def test_a_folder_of_recordings(spoken: F32, tmp_path: Path) -> None:
     root, cache = tmp_path / "data", tmp_path / "cache"
     for name in ("ann/one", "ann/two", "bob/wrong", "carla/kept"):
         save(root / f"{name}.wav", spoken)
-        (root / f"{name}.txt").write_text("Wrong!" if "wrong" in name else TEXT)
+        (root / f"{name}.txt").write_text(WRONG if "wrong" in name else TEXT)
     index(
         root,
         ("ann/one.wav", "en", "training ok", "one reader"),
