@@ -174,8 +174,7 @@ def test_turning_keeps_the_border(rig: Rig, puppet: Puppet) -> None:
     """The border of the picture does not move with the head."""
     d = change(frame(puppet, yaw=18, pitch=-10, roll=10), frame(puppet))
     assert d.max() > 40
-    # A level or two of rounding where the warp ends; never a seam that could be seen.
-    assert max(d[-1].max(), d[:, 0].max(), d[:, -1].max()) <= 3
+    assert max(d[-1].max(), d[:, 0].max(), d[:, -1].max()) <= 1
 
 
 @pytest.mark.parametrize(("channel", "axis", "sign"), [("yaw", 1, 1), ("pitch", 0, 1)])
@@ -229,7 +228,8 @@ def test_any_controls_give_a_picture(
     out: U8 = Puppet(small).render(c, m)
     assert out.dtype == np.uint8 and out.shape == (256, 256, 3)
     d = np.abs(out.astype(np.int16) - small.crop)
-    assert max(d[-1].max(), d[:, 0].max(), d[:, -1].max()) <= 1
+    # A level or two of rounding where the warp ends; never a seam that could be seen.
+    assert max(d[-1].max(), d[:, 0].max(), d[:, -1].max()) <= 3
 
 
 def test_rendering_does_not_grow(rig: Rig, puppet: Puppet) -> None:
