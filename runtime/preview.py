@@ -12,17 +12,15 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Final, TypeVar
 
-import av
 import cv2
 import numpy as np
-from av.video.stream import VideoStream
 
 from core import FPS, U8, ControlTrack, InvalidInput, MouthTrack, Portrait, SaccadeError
 from engines.enrol import enrol
+from engines.film import write_film
 from engines.puppet import Puppet
 from engines.rig import Rig, build_rig
 from planner.action import Action
@@ -124,25 +122,6 @@ def render(puppet: Puppet, performance: Performance, box: Box) -> Iterator[U8]:
     rows = zip(performance.controls.values, performance.mouth.values, strict=True)
     for controls, mouth in rows:
         yield np.ascontiguousarray(puppet.render(controls, mouth)[y0:y1, x0:x1])
-
-
-def write_film(path: Path, frames: Iterable[U8]) -> int:
-    """Write frames of one, even, size as an MP4 (H.264, 4:2:0, 25 a second); returns how many."""
-    count = 0
-    with av.open(str(path), "w") as container:
-        stream: VideoStream | None = None
-        for pixels in frames:
-            if stream is None:
-                stream = container.add_stream("libx264", rate=FPS, options={"crf": "18"})
-                stream.height, stream.width = pixels.shape[:2]
-                stream.pix_fmt = "yuv420p"
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = count, Fraction(1, FPS)
-            container.mux(stream.encode(frame))
-            count += 1
-        if stream is not None:
-            container.mux(stream.encode())
-    return count
 
 
 def tile(pixels: U8, width: int, text: str) -> U8:

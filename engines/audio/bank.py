@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core import F32, MOUTH_CHANNELS, SAMPLE_RATE, InvalidInput
-from engines.audio.coarticulation import TOKEN, targets
+from engines.audio.coarticulation import targets
 from engines.audio.corpus import Phone, Utterance, load_shard, shards_in
+from engines.audio.encoder import TOKEN
 from engines.audio.network import HOP, WINDOW, LogMel
 from engines.audio.spoil.augment import augment
 from engines.audio.spoil.background import background

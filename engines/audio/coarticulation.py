@@ -21,12 +21,11 @@ import numpy.typing as npt
 
 from core import F32, MOUTH, MOUTH_CHANNELS, SAMPLE_RATE
 from engines.audio.corpus import I16, Phone
+from engines.audio.encoder import TOKEN
 from engines.audio.visemes import VISEME, VISEMES, mouth_of, viseme_of
 
 F64: TypeAlias = npt.NDArray[np.float64]
 
-TOKEN: Final = 320
-"Samples of one token: 20 ms."
 TOKEN_SECONDS: Final = TOKEN / SAMPLE_RATE
 _VOWELS: Final = frozenset("aeiou")
 _CHANNELS: Final = len(MOUTH_CHANNELS)

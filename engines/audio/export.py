@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from core import InvalidInput
-from engines.audio.coarticulation import TOKEN
+from engines.audio.encoder import TOKEN
 from engines.audio.network import HOP, WINDOW, AudioNetwork, Shape, Streaming
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import FPS, U8, ControlTrack, InvalidInput, MouthTrack, Portrait
+from engines.film import write_film
 from engines.puppet import Puppet
 from engines.rig import build_rig
 from planner.action import Action
@@ -84,7 +85,7 @@ def test_the_eye_box_holds_eyes_and_brows_and_no_mouth(portrait: Portrait) -> No
 
 def test_films_play(tmp_path: Path) -> None:
     ramp = [np.full((48, 64, 3), 10 * i, np.uint8) for i in range(20)]
-    assert preview.write_film(tmp_path / "a.mp4", ramp) == 20
+    assert write_film(tmp_path / "a.mp4", ramp) == 20
     with av.open(str(tmp_path / "a.mp4")) as film:
         video = film.streams.video[0]
         assert video.codec_context.name == "h264"

@@ -19,8 +19,9 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from core import SAMPLE_RATE, InvalidInput, Unavailable
-from engines.audio.coarticulation import TOKEN, targets
+from engines.audio.coarticulation import targets
 from engines.audio.corpus import Utterance, load_shard, shards_in
+from engines.audio.encoder import TOKEN
 from engines.audio.evidence.clips import compare, read_index
 from engines.audio.evidence.lip_tracking import lips_of
 from engines.audio.evidence.listeners import NAMES, Listener, open_listener

@@ -10,26 +10,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import av
 import numpy as np
 import openpeople
-from av.audio.stream import AudioStream
-from av.video.stream import VideoStream
 
-from core import CHANNELS, F32, FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, U8, InvalidInput, Portrait
+from core import CHANNELS, F32, SAMPLE_RATE, SAMPLES_PER_FRAME, U8, InvalidInput, Portrait
 from engines.audio.corpus import Phone, load_shard
 from engines.audio.evidence.clips import frames_of
 from engines.audio.evidence.evaluate import Progress
 from engines.audio.evidence.listeners import NAMES, Hearing, Listener, open_listener
 from engines.audio.evidence.sheet import Sheet, draw, save_png
 from engines.audio.sources.sound import read_sound
+from engines.film import write_film
 from engines.puppet import Puppet
-from engines.resample import resample
 from engines.rig import Rig, build_rig
 
 PEOPLE: Final = Path(openpeople.__file__).parent / "data" / "curated"
@@ -131,7 +127,7 @@ def film(recording: Recording, listener: Listener, rig: Rig, out: Path, *,
     plain = recording.name.replace("/", "_")
     video, picture = out / f"{plain}.mp4", out / f"{plain}.png"
     frames = _kept(pictures(Puppet(rig), heard), sheet.frames(), mouth_box(rig), tiles)
-    write_video(video, frames, samples)
+    write_film(video, frames, samples)
     title = recording.text or recording.name
     save_png(picture, draw(sheet, title, tiles, heard, recording.phones, samples))
     return [video, picture]
@@ -160,47 +156,6 @@ def _kept(frames: Iterable[U8], wanted: range, box: tuple[int, int, int, int],
         if at in wanted:
             tiles[at] = picture[top:bottom, left:right].copy()
         yield picture
-
-
-def write_video(path: Path, frames: Iterable[U8], samples: F32) -> int:
-    """Write frames and the sound they were made from as an MP4 (H.264, AAC); both begin at 0.
-
-    Args:
-        path: The file.
-        frames: uint8 ``[H, W, 3]``, all of one, even, size; 25 a second.
-        samples: float32 ``[N]``, 16 kHz.
-
-    Returns:
-        The number of frames.
-    """
-    count = 0
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream: VideoStream | None = None
-        sound = container.add_stream("aac", rate=WIRE, layout="mono", bit_rate=128_000)
-        for pixels in frames:
-            if stream is None:
-                stream = container.add_stream("libx264", rate=FPS, options={"crf": "18"})
-                stream.height, stream.width = pixels.shape[:2]
-                stream.pix_fmt = "yuv420p"
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = count, Fraction(1, FPS)
-            container.mux(stream.encode(frame))
-            count += 1
-        if stream is not None:
-            container.mux(stream.encode())
-        _write_sound(container, sound, samples)
-    return count
-
-
-def _write_sound(
-    container: av.container.OutputContainer, stream: AudioStream, samples: F32
-) -> None:
-    wide = resample(samples, SAMPLE_RATE, WIRE)
-    for at in range(0, len(wide), WIRE):
-        frame = av.AudioFrame.from_ndarray(wide[None, at : at + WIRE], "fltp", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = WIRE, at, Fraction(1, WIRE)
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode())
 
 
 # --- the command -----------------------------------------------------------------------------

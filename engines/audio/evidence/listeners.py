@@ -20,8 +20,7 @@ from core import (
     SAMPLES_PER_FRAME,
     InvalidInput,
 )
-from engines.audio.coarticulation import TOKEN
-from engines.audio.encoder import AudioEncoder, hear
+from engines.audio.encoder import TOKEN, AudioEncoder, hear
 from engines.audio.visemes import MOUTHS, VISEME, VISEMES
 from engines.mouth import Mouth, SpeechMouth
 

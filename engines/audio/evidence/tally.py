@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core import SAMPLE_RATE
-from engines.audio.coarticulation import TOKEN
+from engines.audio.encoder import TOKEN
 from engines.audio.visemes import VISEMES
 
 I64: TypeAlias = npt.NDArray[np.int64]

@@ -36,6 +36,7 @@ from engines.audio.evidence.listeners import Guess, energy, nearest_visemes, ope
 from engines.audio.evidence.measures import measure, visemes_at
 from engines.audio.evidence.tally import Errors, Tally, accuracy, f1, macro_f1, ratio
 from engines.audio.visemes import MOUTHS, VISEME, VISEMES
+from engines.film import write_film
 from engines.puppet import Puppet
 from engines.rig import build_rig
 
@@ -391,7 +392,7 @@ def spoken_clip(portrait: Portrait, tmp_path_factory: pytest.TempPathFactory) ->
             yield puppet.render(still, MouthTrack.rest(1, jaw=0.7 * float(level)).values[0])
 
     path = tmp_path_factory.mktemp("clip") / "talk.mp4"
-    assert film.write_video(path, frames(), sound) == 100
+    assert write_film(path, frames(), sound) == 100
     return path
 
 
@@ -441,7 +442,7 @@ def test_clips_that_can_not_be_used_say_why(tmp_path: Path) -> None:
     broken.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(500))
     noise = np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), np.uint8)
     faceless = tmp_path / "noise.mp4"
-    film.write_video(faceless, iter(noise), np.zeros(12_800, np.float32))
+    write_film(faceless, iter(noise), np.zeros(12_800, np.float32))
     for path, reason in ((broken, "decoded"), (faceless, "0 of 20"), (tmp_path / "no", "No such")):
         with pytest.raises(InvalidInput, match=reason):
             lip_tracking.lips_of(path, tmp_path / "cache")
@@ -525,7 +526,7 @@ def test_a_film_begins_picture_and_sound_together(tmp_path: Path) -> None:
     sound = np.zeros(75 * SAMPLES_PER_FRAME, np.float32)
     sound[flash * SAMPLES_PER_FRAME : flash * SAMPLES_PER_FRAME + 40] = 0.9
     path = tmp_path / "flash.mp4"
-    film.write_video(path, iter(pictures), sound)
+    write_film(path, iter(pictures), sound)
     with av.open(str(path)) as container:
         bright = [f.time for f in container.decode(video=0) if f.to_ndarray().mean() > 100]
     with av.open(str(path)) as container:
