@@ -1,8 +1,8 @@
 """Stage-1 fidelity: does a plan made from a label alone look like real people of that label?
 
 Planned controls are compared with recordings of people the library was not built from, by AU-F1
-and AU-Temp (`engines.au_metrics`), for the ablations of CogPortrait's table 3 and three
-references. Controls are compared with controls: nothing is rendered, and what a tracker saw of a
+and AU-Temp (`engines.evaluate.metrics.action_units`), for the ablations of CogPortrait's table 3
+and three references. Controls are compared with controls: nothing is rendered, and what a tracker saw of a
 real face is taken as it is, so all values include the tracker's noise and its scale.
 """
 
@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from core import CHANNEL, CHUNK_FRAMES, F32, FPS, ControlTrack
-from engines.au_metrics import (
+from engines.evaluate.metrics.action_units import (
     AUS,
     THRESHOLDS,
     UNITS,

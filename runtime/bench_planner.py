@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from core import FPS, WINDOW_FRAMES, InvalidInput, SaccadeError
-from engines.au_metrics import BAND, TARGETS, THRESHOLDS, UNIT, UNITS
+from engines.evaluate.metrics.action_units import BAND, TARGETS, THRESHOLDS, UNIT, UNITS
 from planner.library import load_library
 from planner.recordings import read_recordings
 from runtime import bench_fidelity as fidelity

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from core import CHANNEL, CHANNELS, F32, ControlTrack
-from engines.au_metrics import (
+from engines.evaluate.metrics.action_units import (
     AUS,
     BAND,
     TARGETS,

@@ -1,0 +1,1 @@
+"""The ruler: metrics, extractors, the benchmark, judges and reports of rendered faces."""

@@ -1,0 +1,1 @@
+"""From videos to what faces in them do."""

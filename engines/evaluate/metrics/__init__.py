@@ -1,0 +1,1 @@
+"""Metrics: small functions from arrays to numbers, each with its source."""
