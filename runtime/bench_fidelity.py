@@ -2,8 +2,8 @@
 
 Planned controls are compared with recordings of people the library was not built from, by AU-F1
 and AU-Temp (`engines.evaluate.metrics.action_units`), for the ablations of CogPortrait's table 3
-and three references. Controls are compared with controls: nothing is rendered, and what a tracker saw of a
-real face is taken as it is, so all values include the tracker's noise and its scale.
+and three references. Controls are compared with controls: nothing is rendered, and what a tracker
+saw of a real face is taken as it is, so all values include the tracker's noise and its scale.
 """
 
 from __future__ import annotations

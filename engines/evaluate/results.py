@@ -15,6 +15,7 @@ Everything is written whole or not at all, so that a run that was stopped goes o
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -146,10 +147,12 @@ def load_curves(folder: Path, case: str, row: str) -> Curves:
     Raises:
         InvalidInput: It was not measured, or the file is damaged.
     """
+    place = folder / "cases" / case
     try:
-        with np.load(folder / "cases" / case / f"{TRUTH}.npz") as data:
+        # Opened here: numpy leaves a damaged file open.
+        with (place / f"{TRUTH}.npz").open("rb") as file, np.load(file) as data:
             truth = data["controls"]
-        with np.load(folder / "cases" / case / f"{row}.npz") as data:
+        with (place / f"{row}.npz").open("rb") as file, np.load(file) as data:
             return Curves(data["asked"] if "asked" in data else None, data["controls"], truth)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{folder}: no curves of {row} in {case}: {error!r}.") from error

@@ -20,22 +20,20 @@ from av.error import FFmpegError
 from core import F32, FPS, InvalidInput
 from engines.audio.evidence.contacts import lip_gap
 from engines.audio.evidence.lip_tracking import F64, Lips
-from engines.audio.evidence.listeners import TOKENS_PER_FRAME, Listener
+from engines.audio.evidence.listeners import Listener
 from engines.audio.sources.sound import read_sound
+from engines.evaluate.metrics.sync import (
+    CLEAR,
+    SHORTEST,
+    STILL,
+    check_loud,
+    follow,
+    frames_of,
+)
+
 
 GAP: Final = 0.15
 "Seconds between tracked frames that may be bridged."
-SHORTEST: Final = 2.0
-"Seconds of face and sound that a correlation needs."
-STILL: Final = 0.004
-"Lips whose opening has a smaller standard deviation (0.4 mm) do not speak."
-SILENT_DBFS: Final = -60.0
-MAX_SHIFT: Final = 10
-"Frames: lags are looked for within ± 400 ms."
-CLEAR: Final = 0.3
-"A lag means something where the best correlation is at least this."
-ROLLS: Final = 6
-"Parts the clip is cut into for `Agreement.chance`: the mouth is moved by one of them, two, …"
 DRAWS: Final = 2000
 TALK: Final = re.compile(r"\b(talk|talking|address|lecture|politician|interview)\b", re.I)
 MADE: Final = re.compile(r"\bAI\b|AI-")
@@ -104,20 +102,10 @@ def compare(listener: Listener, clip: Clip, lips: Lips) -> Agreement:
         InvalidInput: No sound, silence, still lips, or too little of both together.
     """
     sound = read_sound(clip.path)
-    power = float(np.mean(np.square(sound, dtype=np.float64))) if len(sound) else 0.0
-    if 10 * np.log10(power + 1e-12) < SILENT_DBFS:
-        raise InvalidInput("its sound is silent")
+    check_loud(sound)
     heard = frames_of(lip_gap(listener(sound).mouth))
     times = _sound_start(clip.path) + (np.arange(len(heard)) + 0.5) / FPS
     return agreement(clip, heard, seen_at(lips, times))
-
-
-def frames_of(rows: F32) -> F32:
-    """Rows of 20 ms as video frames of 40 ms, means of two, float32 ``[T, …]`` → ``[T / 2, …]``."""
-    whole = len(rows) // TOKENS_PER_FRAME * TOKENS_PER_FRAME
-    paired = rows[:whole].reshape(-1, TOKENS_PER_FRAME, *rows.shape[1:])
-    frames: F32 = paired.mean(axis=1, dtype=np.float32)
-    return frames
 
 
 def seen_at(lips: Lips, times: F64) -> F64:
@@ -145,35 +133,9 @@ def agreement(clip: Clip, heard: F32, seen: F64) -> Agreement:
         raise InvalidInput(f"face and sound are together for {seconds:.1f} s only")
     if float(np.nanstd(seen)) < STILL:
         raise InvalidInput("its lips do not move")
-    by_shift = _by_shift(heard, seen)
-    peak = int(by_shift.argmax())
-    best = float(by_shift[peak])
-    at = float(peak)
-    if 0 < peak < len(by_shift) - 1:
-        low, high = by_shift[peak - 1], by_shift[peak + 1]
-        bend = low - 2 * best + high
-        at += 0.5 * float((low - high) / bend) if bend < 0 else 0.0
-    lag = 1000 / FPS * (at - MAX_SHIFT) if best >= CLEAR else float("nan")
-    rolled = [np.roll(heard, len(heard) * part // ROLLS) for part in range(1, ROLLS)]
-    chance = float(np.mean([_by_shift(other, seen).max() for other in rolled]))
-    return Agreement(clip, seconds, float(by_shift[MAX_SHIFT]), best, lag, chance)
-
-
-def _by_shift(heard: F32, seen: F64) -> F64:
-    shifts = range(-MAX_SHIFT, MAX_SHIFT + 1)
-    return np.array([_correlation(heard, seen, shift) for shift in shifts])
-
-
-def _correlation(heard: F32, seen: F64, shift: int) -> float:
-    """Pearson's of ``heard[k]`` and ``seen[k - shift]``; 0 where one of them is constant."""
-    count = min(len(heard), len(seen))
-    a = heard[max(shift, 0) : count + min(shift, 0)].astype(np.float64)
-    b = seen[max(-shift, 0) : count - max(shift, 0)]
-    both = np.isfinite(b)
-    a, b = a[both], b[both]
-    if len(a) < 3 or a.std() < 1e-6 or b.std() < 1e-6:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    match = follow(heard, seen)
+    lag = 1000 / FPS * match.late if match.best >= CLEAR else float("nan")
+    return Agreement(clip, seconds, match.r, match.best, lag, match.chance)
 
 
 def _sound_start(path: Path) -> float:

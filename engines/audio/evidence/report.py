@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Final, TypeAlias
@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from engines.audio.evidence.clips import Agreement, Clip, median_interval
 from engines.audio.evidence.tally import SECONDS, Errors, Tally, accuracy, f1, macro_f1, ratio
 from engines.audio.visemes import VISEMES
+from engines.markdown import table
 
 Tallies: TypeAlias = dict[str, dict[str, Tally]]
 "Of each row, of each group of speech."
@@ -141,17 +142,6 @@ def _by_clips(found: Findings) -> str:
                 _interval(clear, "+.0f"), str(len(clear)),
             ])  # fmt: skip
     return table(heads, rows)
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table with even columns."""
-    every = [heads, *rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*every, strict=True)]
-    lines = [
-        " | ".join(cell.ljust(n) for cell, n in zip(cells, widths, strict=True)) for cells in every
-    ]
-    lines.insert(1, " | ".join("-" * n for n in widths))
-    return "\n".join(f"| {line} |" for line in lines)
 
 
 def _number(value: float, form: str) -> str:

@@ -21,6 +21,12 @@ class Metric:
 
 
 METRICS: Final[dict[str, Metric]] = {
+    "face_seen": Metric(
+        "face seen",
+        "higher",
+        "share of frames in which the extractor finds the face; below half, no metric of points",
+        ".0%",
+    ),
     "eye_lmd": Metric(
         "Eye-LMD",
         "lower",
@@ -69,6 +75,13 @@ METRICS: Final[dict[str, Metric]] = {
         "flow jitter",
         "lower",
         "change of optical flow from frame to frame (FlowPortrait, eq. 15-16)",
+    ),
+    "flow_motion": Metric(
+        "motion, less the truth's",
+        "nearer 0",
+        "mean optical flow of the face: what does not move has no jitter either",
+        "+.1f",
+        "‰ of the side a frame",
     ),
     "point_jitter": Metric("point jitter", "lower", "acceleration of landmarks", ".4f"),
     "sync": Metric(

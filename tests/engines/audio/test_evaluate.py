@@ -110,8 +110,11 @@ def test_truth_is_perfect(phones: list[Phone]) -> None:
 def test_late_truth_is_late_by_just_that(phones: list[Phone], late: int) -> None:
     tally = measure(ideal(phones, late), phones)
     assert tally.onset.median == tally.onset.most == 20 * late
-    for contact in (tally.bilabial, tally.labiodental):
-        if contact.onset.found:
+    for name, contact in (("pbm", tally.bilabial), ("fv", tally.labiodental)):
+        # Where the next one begins as soon as the late one does, nobody can tell them apart.
+        begun = [p.start for p in phones if p.symbol == SOUNDS[name]]
+        apart = np.diff(begun).min(initial=1.0) > 2 * TOKEN * late + 1e-6
+        if contact.onset.found and apart:
             assert contact.onset.median == 20 * late
     assert accuracy(tally.strict) < 1
     # One token late is within the margin; more is not.
