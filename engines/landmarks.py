@@ -48,7 +48,7 @@ class FaceMesh:
         from mediapipe.python.solutions.face_detection import FaceDetection
         from mediapipe.python.solutions.face_mesh import FaceMesh as Mesh
 
-        with _quiet():
+        with quiet():
             self._mesh: Any = Mesh(
                 static_image_mode=True,
                 refine_landmarks=True,
@@ -220,7 +220,7 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the native start-up noise off standard error; what others write there still comes."""
     try:
         kept = os.dup(2)

@@ -13,6 +13,7 @@ import numpy as np
 
 from core import CHANNEL, F32, FPS
 from engines.evaluate.case import Annotation
+from engines.evaluate.extract.mesh import MeshExtractor
 from engines.evaluate.extract.neutral import neutral_of
 from engines.evaluate.track import Bools, FaceTrack
 
@@ -35,7 +36,9 @@ RAISED: Final = 0.2
 FULLEST: Final = 98.0
 "Percentile of the raw lid channel taken for a person's own full closure."
 LEAST_TRAVEL: Final = 0.35
-"Raw closure that counts as full where nobody closes further."
+"Raw closure that counts as full where nobody closes further, on the landmarker's scale."
+LEAST_MESH_TRAVEL: Final = 0.18
+"The same on the mesh's, which is geometry of lids that are seldom tracked all the way down."
 
 
 def openness(track: FaceTrack) -> F32:
@@ -44,7 +47,8 @@ def openness(track: FaceTrack) -> F32:
     if not track.seen.any():
         return np.ones(len(track), np.float32)
     raw = lids - neutral_of(track).aus[[CHANNEL["AU45_L"], CHANNEL["AU45_R"]]]
-    full = np.maximum(np.nanpercentile(raw, FULLEST, axis=0), LEAST_TRAVEL)
+    least = LEAST_MESH_TRAVEL if track.extractor == MeshExtractor.name else LEAST_TRAVEL
+    full = np.maximum(np.nanpercentile(raw, FULLEST, axis=0), least)
     closure: F32 = np.clip(raw / full, 0, 1).min(axis=1)
     return np.where(track.seen, closure, np.float32(1))
 

@@ -197,7 +197,9 @@ class Bench:
     # --- what was done before ----------------------------------------------------------------
 
     def _print(self, case: Case) -> str:
-        facts = asdict(case) | {"annotations": 0, "prompt": ""}
+        clip = case.clip.resolve()
+        size = clip.stat().st_size if clip.exists() else 0
+        facts = asdict(case) | {"annotations": 0, "prompt": "", "clip": [str(clip), size]}
         return _hash(facts, self.settings.size, self.extractor.name)
 
     def _row(self, case: Case, row: Row) -> str:

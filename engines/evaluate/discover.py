@@ -13,20 +13,25 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
+import cv2
 import numpy as np
 
 from core import FPS, InvalidInput
 from engines.evaluate.annotate import annotate, openness
 from engines.evaluate.case import Case, Manifest
+from engines.evaluate.extract.choose import open_extractor
 from engines.evaluate.extract.extractor import Extractor
 from engines.evaluate.footage import Skipped, framed
 from engines.evaluate.planning import Planning
 from engines.evaluate.track import FaceTrack
+from engines.evaluate.workers import in_order
 from engines.landmarks import FaceMesh
 
+Opened: TypeAlias = tuple[str, Path | None]
 VIDEOS: Final = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v")
 MOST_FILES: Final = 20_000
 SIZE: Final = 256
@@ -79,32 +84,55 @@ def find_clips(folder: Path, planning: Planning | None) -> list[Found]:
     return found
 
 
-def build(clips: Sequence[Found], extractor: Extractor, *, name: str, seconds: float, limit: int,
-          told: Callable[[int, int, str], None]) -> Manifest:  # fmt: skip
+def build(clips: Sequence[Found], opened: Opened, *, name: str, seconds: float, limit: int,
+          workers: int, told: Callable[[int, int, str], None]) -> Manifest:  # fmt: skip
     """A manifest of at most ``limit`` cases, categories and people in turn.
 
     Args:
         clips: What there is.
-        extractor: Who looks at it.
+        opened: Kind and model file of the extractor that looks at it, see `open_extractor`.
         name: Of the manifest.
         seconds: Of a case; shorter clips give shorter cases, down to half of it.
         limit: At most so many cases.
-        told: Called with how many are done, of how many, and the name of the next.
+        workers: Processes.
+        told: Called with how many are done, of how many, and the name of the last.
     """
     cases: list[Case] = []
     left_out: dict[str, str] = {}
     total = min(limit, len(clips))
-    with FaceMesh() as meshes:
-        for clip in in_turn(clips):
-            if len(cases) >= limit:
-                break
-            told(len(cases), total, clip.name)
-            try:
-                cases.append(look_at(clip, extractor, meshes, seconds))
-            except InvalidInput as error:
-                left_out[clip.name] = str(error)
+    for clip, found in in_order(
+        in_turn(clips), partial(_look, seconds=seconds), begin=_begin, given=opened, workers=workers
+    ):
+        if isinstance(found, Case):
+            cases.append(found)
+        else:
+            left_out[clip.name] = found or "the process that looked at it died"
+        told(len(cases), total, clip.name)
+        if len(cases) == limit:
+            break
     cases.sort(key=lambda case: (case.category, case.id))
     return Manifest(name, tuple(cases), left_out)
+
+
+_looking: tuple[Extractor, FaceMesh] | None = None
+"Of a worker process; it lives as long as that."
+
+
+def _begin(kind: str, landmarker: Path | None) -> None:
+    global _looking
+    cv2.setNumThreads(1)  # as many processes as cores
+    _looking = open_extractor(kind, landmarker), FaceMesh()
+
+
+def _look(clip: Found, seconds: float) -> Case | str:
+    """The case a clip gives, or why it gives none."""
+    assert _looking is not None
+    try:
+        return look_at(clip, *_looking, seconds)
+    except InvalidInput as error:
+        return str(error)
+    except Exception as error:  # whatever a wild file does to a decoder, the others go on
+        return f"{type(error).__name__}: {error}"
 
 
 def in_turn(clips: Sequence[Found]) -> Iterator[Found]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=60, help="at most so many cases")
     parser.add_argument("--extractor", choices=("auto", "landmarker", "mesh"), default="auto")
     parser.add_argument("--landmarker", type=Path, help="the file face_landmarker.task")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,14 +64,13 @@ def make(
     except Unavailable:
         print("No planner is installed: categories come from index.csv alone.")
     clips = find_clips(folder, planning)
-    extractor = open_extractor(options.extractor, options.landmarker)
-    try:
-        manifest = build(
-            clips, extractor, name=folder.resolve().name, seconds=options.seconds,
-            limit=options.limit, told=progress,
-        )  # fmt: skip
-    finally:
-        extractor.close()
+    # What is missing is said here, not by every process.
+    open_extractor(options.extractor, options.landmarker).close()
+    manifest = build(
+        clips, (options.extractor, options.landmarker), name=folder.resolve().name,
+        seconds=options.seconds, limit=options.limit, workers=max(1, options.workers),
+        told=progress,
+    )  # fmt: skip
     if not manifest.cases:
         reasons = "; ".join(f"{k}: {v}" for k, v in list(manifest.left_out.items())[:3])
         raise InvalidInput(f"No clip in {folder} can be used ({reasons}).")

@@ -6,13 +6,11 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -30,10 +28,10 @@ from engines.evaluate.results import (
     write_json,
 )
 from engines.evaluate.scales import normalise, scales_of
+from engines.evaluate.workers import in_order
 
 log = logging.getLogger(__name__)
 Told = Callable[[int, int, str], None]
-Stage = Literal["truth", "rows"]
 
 FEATURES: Final[Mapping[str, str]] = {"fid": "frame_features", "fvd": "clip_features"}
 LEAST_FEATURES: Final = 8
@@ -56,14 +54,15 @@ def run_benchmark(manifest: Manifest, rows: Sequence[Row], settings: Settings, *
     bench = Bench(settings)  # opened once here: what is missing is said before the work begins
     names, missing, extractor = bench.suite.names, bench.suite.missing, bench.extractor.name
     bench.close()
-    skipped = dict(_work(manifest.cases, "truth", (), settings, workers, told))
+    skipped = dict(_failures(manifest.cases, _see, "truth", settings, workers, told))
     cases = [case for case in manifest.cases if case.id not in skipped]
     _note_skipped(settings.out, manifest, skipped)
     if not cases:
         raise InvalidInput(f"No case of {manifest.name} can be used; the reasons are in "
                            f"{settings.out}/cases/*/case.json.")  # fmt: skip
     settings = replace(settings, scales=_scale(settings.out, cases))
-    failed = dict(_work(cases, "rows", tuple(rows), settings, workers, told))
+    measure = partial(_measure, rows=tuple(rows))
+    failed = dict(_failures(cases, measure, "rows", settings, workers, told))
     _note_skipped(settings.out, manifest, skipped | failed)
     facts = Facts(
         name=manifest.name,
@@ -98,14 +97,19 @@ def _begin(settings: Settings) -> None:
     _bench = Bench(settings)
 
 
-def _do(case: Case, stage: Stage, rows: tuple[Row, ...]) -> str:
-    """One case, in a worker. Returns why it can not be used, or nothing."""
+def _see(case: Case) -> str:
+    return _reason(case, lambda bench: bench.see_truth(case))
+
+
+def _measure(case: Case, rows: tuple[Row, ...]) -> str:
+    return _reason(case, lambda bench: bench.measure_rows(case, rows))
+
+
+def _reason(case: Case, work: Callable[[Bench], None]) -> str:
+    """Why a case can not be used, or nothing; in a worker."""
     assert _bench is not None
     try:
-        if stage == "truth":
-            _bench.see_truth(case)
-        else:
-            _bench.measure_rows(case, rows)
+        work(_bench)
     except SaccadeError as error:
         return str(error)
     except Exception as error:  # whatever a wild file does to a decoder, the others go on
@@ -114,41 +118,16 @@ def _do(case: Case, stage: Stage, rows: tuple[Row, ...]) -> str:
     return ""
 
 
-def _work(cases: Sequence[Case], stage: Stage, rows: tuple[Row, ...], settings: Settings,
-          workers: int, told: Told) -> Iterator[tuple[str, str]]:  # fmt: skip
+def _failures(cases: Sequence[Case], work: Callable[[Case], str], stage: str, settings: Settings,
+              workers: int, told: Told) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Do every case; gives those that failed, and why."""
-    left = list(cases)
-    done = 0
-    for attempt in range(2):
-        # The second time each has a process of its own, so that who kills it is known.
-        broken: list[Case] = []
-        groups = [left] if not attempt else [[case] for case in left]
-        for group in groups:
-            with _pool_of(settings, workers if not attempt else 1) as pool:
-                futures: dict[Future[str], Case] = {
-                    pool.submit(_do, case, stage, rows): case for case in group
-                }
-                for future in as_completed(futures):
-                    case = futures[future]
-                    try:
-                        reason = future.result()
-                    except BrokenProcessPool:
-                        if attempt:
-                            yield case.id, "the process that worked on it died"
-                        else:
-                            broken.append(case)
-                        continue
-                    done += 1
-                    told(done, len(cases), f"{stage} {case.id}")
-                    if reason:
-                        yield case.id, reason
-        left = broken
-
-
-def _pool_of(settings: Settings, workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(settings,)
-    )
+    done = in_order(cases, work, begin=_begin, given=(settings,), workers=workers)
+    for count, (case, reason) in enumerate(done, 1):
+        told(count, len(cases), f"{stage} {case.id}")
+        if reason is None:
+            reason = "the process that worked on it died"
+        if reason:
+            yield case.id, reason
 
 
 # --- over all cases --------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -35,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="folder of networks' weights")
     parser.add_argument("--fvd", action="store_true", help="clip features too: seconds a clip")
     parser.add_argument("--no-films", action="store_true", help="keep no videos: no sheets then")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     add_choices(parser)
 
 

@@ -31,7 +31,6 @@ from engines.evaluate.metrics.sync import (
     frames_of,
 )
 
-
 GAP: Final = 0.15
 "Seconds between tracked frames that may be bridged."
 DRAWS: Final = 2000

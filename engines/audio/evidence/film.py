@@ -19,11 +19,11 @@ import openpeople
 
 from core import CHANNELS, F32, SAMPLE_RATE, SAMPLES_PER_FRAME, U8, InvalidInput, Portrait
 from engines.audio.corpus import Phone, load_shard
-from engines.evaluate.metrics.sync import frames_of
 from engines.audio.evidence.evaluate import Progress
 from engines.audio.evidence.listeners import NAMES, Hearing, Listener, open_listener
 from engines.audio.evidence.sheet import Sheet, draw, save_png
 from engines.audio.sources.sound import read_sound
+from engines.evaluate.metrics.sync import frames_of
 from engines.film import write_film
 from engines.puppet import Puppet
 from engines.rig import Rig, build_rig

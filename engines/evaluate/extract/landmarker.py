@@ -23,7 +23,7 @@ import numpy as np
 from core import CHANNEL, F32, MESH_POINTS, U8, Unavailable
 from engines.evaluate.extract.angles import F64, bridged, head_angles
 from engines.evaluate.track import AUS, FaceTrack
-from engines.landmarks import _quiet
+from engines.landmarks import quiet
 
 VARIABLE: Final = "SACCADE_FACE_LANDMARKER"
 FILE: Final = "face_landmarker.task"
@@ -116,7 +116,7 @@ class Landmarker:
                 output_face_blendshapes=True,
                 output_facial_transformation_matrixes=True,
             )
-            with _quiet():
+            with quiet():
                 self._task: Any = FaceLandmarker.create_from_options(options)
                 blank = np.zeros((64, 64, 3), np.uint8)
                 self._task.detect(Image(image_format=ImageFormat.SRGB, data=blank))

@@ -100,7 +100,7 @@ METRICS: Final[dict[str, Metric]] = {
     "sync_c": Metric("Sync-C", "higher", "SyncNet confidence", ".2f"),
     "sync_d": Metric("Sync-D", "lower", "SyncNet distance", ".2f"),
     "fid": Metric(
-        "FID", "lower", "Fréchet distance of frame features from the truth's", ".1f", pooled=True
+        "FID", "lower", "Fréchet distance of frame features from the truth's", ".2f", pooled=True
     ),
     "fvd": Metric(
         "FVD", "lower", "Fréchet distance of clip features from the truth's", ".1f", pooled=True

@@ -192,7 +192,8 @@ def test_a_face_that_is_lost_for_a_while_changes_little(rig: Rig, truth: Seen) -
     gone = numbers(lose(truth, slice(1, 40)), truth)
     assert "eye_lmd" not in gone and "au_f1" not in gone and gone["psnr"] > 58
     nobody = lose(truth, slice(None))
-    assert set(numbers(nobody, nobody)) == {"ssim", "psnr", "flow_jitter"}
+    left = {"face_seen", "ssim", "psnr", "flow_jitter", "flow_motion"}
+    assert set(numbers(nobody, nobody)) == left
 
 
 def cut(seen: Seen, count: int) -> Seen:

@@ -1,0 +1,51 @@
+"""A process that dies takes nothing with it but the item it died of."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from engines.evaluate.workers import in_order
+
+_given = 0
+
+
+def begin(given: int) -> None:
+    global _given
+    _given = given
+
+
+def work(item: int) -> int:
+    if item % 10 == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item < 0:
+        raise ValueError("no")
+    return item + _given
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_results_come_in_order_and_deaths_are_told() -> None:
+    found = list(in_order(range(5, 12), work, begin=begin, given=(100,), workers=2))
+    assert found == [(5, 105), (6, 106), (7, None), *((n, n + 100) for n in range(8, 12))]
+
+
+def test_a_consumer_may_stop_and_little_is_taken_ahead() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for n in (10, 11, 12, 13, 14, 15, 16):
+            taken.append(n)
+            yield n
+
+    for item, _ in in_order(items(), work, begin=begin, given=(0,), workers=1):
+        assert item == 10
+        break
+    assert len(taken) <= 3
+
+
+def test_what_work_raises_is_raised() -> None:
+    with pytest.raises(ValueError, match="no"):
+        list(in_order([-1], work, begin=begin, given=(0,), workers=1))
