@@ -169,7 +169,8 @@ def _own_teeth(crop: F32, slit: Slit, s: F32, t: F32, mm: float) -> tuple[F32, F
     dental = np.minimum(fill(bare, tooth + 1e-5 * sure + 1e-9), 245.0)
     near = fill(np.repeat(tooth[..., None], 3, 2), sure + 1e-6)  # is there tooth next to here?
     near = _smooth(near, 0.25, 0.65)
-    gum = np.array([176, 96, 90], np.float32) * float(luma[sure > 0.5].mean() / 190.0 + 0.1)
+    lit = luma[sure > 0.5] if (sure > 0.5).any() else luma  # a mouth may be too small to be sure
+    gum = np.array([176, 96, 90], np.float32) * float(lit.mean() / 190.0 + 0.1)
     to_gum = _smooth(-du, 0.8 * mm, 2.6 * mm)[..., None]
     above = dental * (1 - to_gum) + gum * to_gum * (1 - 0.5 * _smooth(-du, mm, 6 * mm))[..., None]
     hidden = near * above + (1 - near) * fill(bare, sure + 1e-9)
