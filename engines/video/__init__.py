@@ -1,0 +1,1 @@
+"""The video generator: regions of a face, their codec, the diffusion transformer, its training."""

@@ -1,0 +1,16 @@
+"""``python -m engines.video``: make training clips, train the generator, look at what it makes."""
+
+from __future__ import annotations
+
+from engines.commands import main
+
+COMMANDS = {
+    "render": ("engines.video.data.render", "training clips: portraits moved by the puppet"),
+    "codec": ("engines.video.train_codec", "train the codec"),
+    "latents": ("engines.video.latents", "training clips through the codec, for the transformer"),
+    "dit": ("engines.video.train_dit", "train the diffusion transformer"),
+    "sample": ("engines.video.sample", "videos from portraits, controls and sound"),
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main("engines.video", __doc__, COMMANDS))

@@ -1,0 +1,311 @@
+"""The video diffusion transformer of the three regions: velocity of noisy latents, told conditions.
+
+A window is two latent frames of 108 tokens. It sees the reference (clean tokens with a time after
+the window: the pseudo last frame), the clean windows just before, and itself. The reference sees
+itself alone and is told nothing, so its keys are made once a portrait; clean windows never look
+ahead, so theirs are made once, when the window is done.
+
+In training all windows of a clip go through at once: each is there noisy and, but for the last,
+clean, and a noisy window sees the clean ones before it (teacher forcing), each with its own noise
+level. `DiT.forward` is that pass, `DiT.step` one window of a stream; the numbers are the same.
+
+Sources: Peebles and Xie 2023, arXiv 2212.09748 (DiT); Chen et al. 2024, "Diffusion Forcing",
+arXiv 2407.01392; CogPortrait section 3.4 (order of the block, pose adapter).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core import LATENT_FRAMES
+from engines.video.adapter import PoseAdapter, TextEncoder
+from engines.video.attention import Block, KeysValues, attend
+from engines.video.clip import TOKEN_WIDTH
+from engines.video.conditions import OWN, Conditions
+from engines.video.dit_config import NEAR, DitConfig
+from engines.video.guidance import CELLS, FRAME
+from engines.video.regions import REGIONS
+from engines.video.rope import positions, rotate
+from engines.video.schedule import WINDOW
+from engines.video.text import LENGTH
+
+NOISY, CLEAN, REFERENCE = range(3)
+OFFSET: Final = 8
+"Latent frames from the end of a window to its reference; 4 to 30 in training (free)."
+_WAVES: Final = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """Conditions made ready for the layers: the same at every step of a window."""
+
+    pose: Tensor
+    "``[B, L, 108, width]``: what is added to the tokens."
+    text: list[KeysValues]
+    "By layer, ``[B, W or 1, 16, heads / 2, head]``."
+    audio: list[KeysValues]
+    "By layer, ``[B, L, 16, heads, head]``: what each latent frame hears."
+
+    def after(self, other: Told) -> Told:
+        """``other``'s windows, then these: one batch of windows with two kinds of conditions."""
+
+        def wide(told: Told, kv: KeysValues) -> KeysValues:
+            windows = told.pose.shape[1] // WINDOW
+            return kv[0].expand(-1, windows, -1, -1, -1), kv[1].expand(-1, windows, -1, -1, -1)
+
+        text = [
+            _join(wide(other, a), wide(self, b)) for a, b in zip(other.text, self.text, strict=True)
+        ]
+        audio = [_join(a, b) for a, b in zip(other.audio, self.audio, strict=True)]
+        return Told(torch.cat((other.pose, self.pose), 1), text, audio)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sink:
+    """The reference as the layers see it: made once a portrait."""
+
+    beside: Tensor
+    "``[B, 108, width]``: the reference latents at their own places, added to every frame's tokens."
+    layers: list[KeysValues]
+    "Keys without positions, and values, ``[B, 108, heads, head]``."
+
+
+class DiT(nn.Module):
+    """See the module."""
+
+    def __init__(self, config: DitConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.enter = nn.Linear(config.channels, width)
+        # In the reference's own pose most of the picture stays as it is, place by place.
+        self.beside = nn.Linear(config.channels, width, bias=False)
+        self.place = nn.Parameter(torch.randn(FRAME, width) * 0.1)
+        self.kind = nn.Parameter(torch.randn(3, width) * 0.1)
+        self.time = nn.Sequential(nn.Linear(_WAVES, width), nn.SiLU(), nn.Linear(width, width))
+        self.modulation = nn.Linear(width, 6 * width)
+        self.pose = PoseAdapter(width)
+        self.words = TextEncoder(config.text)
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.feed, (config.text, LENGTH), (TOKEN_WIDTH, NEAR))
+            for _ in range(config.blocks)
+        )
+        self.final = nn.Linear(width, 2 * width)
+        self.leave = nn.Linear(width, config.channels)
+        self.silence = nn.Parameter(torch.zeros(TOKEN_WIDTH))
+        for last in (self.modulation, self.final, self.leave):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(
+        self,
+        noisy: Tensor,
+        sigma: Tensor,
+        reference: Tensor,
+        conditions: Conditions,
+        *,
+        clean: Tensor | None = None,
+        clean_conditions: Conditions | None = None,
+        offset: int = OFFSET,
+    ) -> Tensor:
+        """Velocity of all windows of some clips at once.
+
+        Args:
+            noisy: float32 ``[B, L, 3, C, 6, 6]``, L even.
+            sigma: ``[B]`` or ``[B, L / 2]``: noise level of each window.
+            reference: ``[B, 3, C, 6, 6]``: latents of the reference.
+            conditions: Of the L latent frames.
+            clean: Like ``noisy``, without noise: the context. Needed when there are two windows.
+            clean_conditions: What the context was told; None is ``conditions``.
+            offset: Latent frames from the end of a window to its reference.
+
+        Returns:
+            The shape of ``noisy``.
+        """
+        windows = noisy.shape[1] // WINDOW
+        sigma = sigma[:, None].expand(-1, windows) if sigma.ndim == 1 else sigma
+        sink = self.remember(reference, conditions.reference_points)
+        told = self.tell(conditions)
+        x = self._tokens(noisy, sink.beside, NOISY)
+        past = windows - 1
+        if past:
+            if clean is None:
+                raise ValueError("clean latents are needed for more than one window")
+            known = (clean_conditions or conditions).stretch(0, WINDOW * past)
+            told = told.after(self.tell(known))
+            x = torch.cat((self._tokens(clean[:, : WINDOW * past], sink.beside, CLEAN), x), 1)
+            sigma = torch.cat((torch.zeros_like(sigma[:, :past]), sigma), 1)
+        out = self._windows(x + _by_window(told.pose), sigma, told, sink, windows, offset)
+        return self._latents(out[:, past:])
+
+    def tell(self, conditions: Conditions) -> Told:
+        """Everything of the conditions that no noise level changes."""
+        heard = F.layer_norm(conditions.audio, conditions.audio.shape[-1:])
+        heard = torch.where(conditions.hears[..., None], heard, self.silence)
+        words = self.words(conditions.words)[:, None]
+        pose = self.pose(conditions.points, conditions.felt, conditions.posed)
+        text, audio = [], []
+        for block in self._blocks():
+            text.append(block.text.keys_values(words))
+            k, v = block.audio.keys_values(heard)
+            audio.append((_near(k), _near(v)))
+        return Told(pose, text, audio)
+
+    def remember(self, reference: Tensor, points: Tensor) -> Sink:
+        """Keys and values of the reference.
+
+        Args:
+            reference: ``[B, 3, C, 6, 6]``.
+            points: ``[B, 3, 62, 2]``: its keypoints; they go in as those of a frame do.
+        """
+        still = points[:, None].expand(-1, LATENT_FRAMES, -1, -1, -1)
+        felt = still.new_zeros(*still.shape[:2], 9)
+        posed = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        flat = _flat(reference[:, None])
+        beside = self.beside(flat)[:, 0]
+        x = self.enter(flat) + self.place + self.kind[REFERENCE] + self.pose(still, felt, posed)
+        shared, _ = self._times(x.new_zeros(len(x), 1))
+        tables = self._tables([0], x.device)  # itself alone: only differences count
+        layers: list[KeysValues] = []
+        for block in self._blocks():
+            m = block.modulations(shared)
+            q, k, v = block.project(x, m)
+            layers.append((k[:, 0], v[:, 0]))
+            if len(layers) < len(self.blocks):  # nothing sees what the last layer makes of it
+                seen = attend(rotate(q, tables), rotate(k, tables), v)
+                x = block.finish(x, seen, m, None)
+        return Sink(beside, layers)
+
+    def step(
+        self,
+        latents: Tensor,
+        sigma: Tensor,
+        told: Told,
+        sink: Sink,
+        memory: list[KeysValues],
+        kind: int = NOISY,
+    ) -> tuple[Tensor, list[KeysValues]]:
+        """One pass over one window.
+
+        Args:
+            latents: ``[B, 2, 3, C, 6, 6]``.
+            sigma: ``[B]``.
+            told: Its conditions.
+            sink: The reference; of it only ``beside`` is used here.
+            memory: By layer, keys with positions and values of all that the window sees beside
+                itself, ``[B, M, heads, head]``. See `windows.Stream`.
+            kind: `NOISY`, or `CLEAN` to write what later windows remember.
+
+        Returns:
+            The velocity, and by layer the window's keys (without positions) and values,
+            ``[B, 216, heads, head]``.
+        """
+        x = self._tokens(latents, sink.beside, kind) + _by_window(told.pose)
+        shared, last = self._times(sigma[:, None])
+        tables = self._tables(range(WINDOW), x.device)
+        written: list[KeysValues] = []
+        for i, block in enumerate(self._blocks()):
+            m = block.modulations(shared)
+            q, k, v = block.project(x, m)
+            written.append((k[:, 0], v[:, 0]))
+            keys = torch.cat((memory[i][0][:, None], rotate(k, tables)), 2)
+            seen = attend(rotate(q, tables), keys, torch.cat((memory[i][1][:, None], v), 2))
+            x = block.finish(x, seen, m, (told.text[i], told.audio[i]))
+        return self._latents(self._leave(x, last)), written
+
+    def _windows(
+        self, x: Tensor, sigma: Tensor, told: Told, sink: Sink, windows: int, offset: int
+    ) -> Tensor:
+        """Tokens ``[B, W, 216, width]`` of clean, then noisy windows through all layers.
+
+        ``windows`` are noisy, all but the last of them clean. Times are counted from the clip's
+        start here, which gives the same as `step`: only differences count.
+        """
+        past, before = windows - 1, self.config.context // WINDOW
+        number = torch.tensor([*range(past), *range(windows)], device=x.device)
+        ends = [WINDOW * n + WINDOW - 1 + offset for n in range(windows)]
+        own = _of_windows(self._tables(range(WINDOW * windows), x.device), windows, number)
+        after = _of_windows(self._tables(ends, x.device), windows, number)
+        # Context of window n among the clean ones, with ``before`` empty ones put in front.
+        context = number[:, None] + torch.arange(before, device=x.device)
+        there = (context >= before).repeat_interleave(WINDOW * FRAME, 1)
+        always = there.new_ones(len(number), FRAME)
+        mask = torch.cat((always, there, always, always), 1)
+        shared, last = self._times(sigma)
+        for i, block in enumerate(self._blocks()):
+            m = block.modulations(shared)
+            q, k, v = block.project(x, m)
+            q, k = rotate(q, own), rotate(k, own)
+            first = sink.layers[i][0][:, None].expand(-1, len(number), -1, -1, -1)
+            keys = (rotate(first, after), _pick(k[:, :past], context, before), k)
+            first = sink.layers[i][1][:, None].expand(-1, len(number), -1, -1, -1)
+            values = (first, _pick(v[:, :past], context, before), v)
+            seen = attend(q, torch.cat(keys, 2), torch.cat(values, 2), mask)
+            x = block.finish(x, seen, m, (told.text[i], told.audio[i]))
+        return self._leave(x, last)
+
+    def _tokens(self, latents: Tensor, beside: Tensor, kind: int) -> Tensor:
+        """``[B, L, 3, C, 6, 6]`` → ``[B, L / 2, 216, width]``."""
+        x = self.enter(_flat(latents)) + beside[:, None] + self.place + self.kind[kind]
+        return _by_window(x)
+
+    def _latents(self, x: Tensor) -> Tensor:
+        """``[B, W, 216, C]`` → ``[B, 2 W, 3, C, 6, 6]``."""
+        grid = torch.unflatten(x, 2, (WINDOW, len(REGIONS), CELLS, CELLS))
+        return grid.flatten(1, 2).movedim(-1, 3)
+
+    def _times(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, W]`` → the modulations shared by all layers, ``[B, W, 6, width]``, and the last."""
+        half = _WAVES // 2
+        rates = torch.exp(torch.arange(half, device=sigma.device) * (-math.log(1e4) / half))
+        angles = sigma.float()[..., None] * (1000.0 * rates)
+        time = F.silu(self.time(torch.cat((angles.cos(), angles.sin()), -1)))
+        return self.modulation(time).unflatten(-1, (6, -1)), self.final(time)
+
+    def _leave(self, x: Tensor, last: Tensor) -> Tensor:
+        scale, shift = last.unsqueeze(2).chunk(2, -1)
+        out: Tensor = self.leave(F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift)
+        return out
+
+    def _tables(self, times: range | list[int], device: torch.device) -> tuple[Tensor, Tensor]:
+        return positions(times, self.config.width // self.config.heads, device)
+
+    def _blocks(self) -> list[Block]:
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+
+def _flat(latents: Tensor) -> Tensor:
+    """``[B, L, 3, C, 6, 6]`` → ``[B, L, 108, C]``."""
+    return latents.movedim(3, -1).flatten(2, 4)
+
+
+def _by_window(x: Tensor) -> Tensor:
+    """``[B, L, 108, ...]`` → ``[B, L / 2, 216, ...]``."""
+    return torch.unflatten(x, 1, (-1, WINDOW)).flatten(2, 3)
+
+
+def _near(x: Tensor) -> Tensor:
+    """``[B, 8 + 8 L, ...]`` → what each latent frame hears, ``[B, L, 16, ...]``."""
+    return x.unfold(1, NEAR, OWN).movedim(-1, 2)
+
+
+def _pick(x: Tensor, context: Tensor, before: int) -> Tensor:
+    """Context ``[B, W, before * 216, ...]`` of each window, out of the clean ones in ``x``."""
+    empty = x.new_zeros(len(x), before, *x.shape[2:])
+    return torch.cat((empty, x), 1)[:, context].flatten(2, 3)
+
+
+def _of_windows(tables: KeysValues, windows: int, number: Tensor) -> KeysValues:
+    """Tables of a whole clip → those of each window in ``number``."""
+    cos, sin = (torch.unflatten(t, 0, (windows, -1))[number] for t in tables)
+    return cos, sin
+
+
+def _join(a: KeysValues, b: KeysValues) -> KeysValues:
+    return torch.cat((a[0], b[0]), 1), torch.cat((a[1], b[1]), 1)

@@ -1,0 +1,175 @@
+"""What the codec's pictures are judged by in training.
+
+All pictures are ``[N, 3, H, W]`` in [-1, 1]. The pixels that count most are those that bending
+the reference does not give: lids, irises, teeth.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core import F32
+from engines.evaluate.networks.checkpoint import leaf, load_arrays
+from engines.evaluate.networks.weights import Weights
+from engines.video.blocks import ChannelNorm
+
+SOFT: Final = 1e-3
+"Errors below are squared rather than absolute: a thousandth of the range (Charbonnier)."
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Of each part beside the absolute error, which counts 1 (free)."""
+
+    gradient: float = 1.0
+    temporal: float = 0.5
+    perceptual: float = 0.1
+    adversarial: float = 0.0
+    begin: float = 0.6
+    "Share of the training after which the adversary enters, over a tenth of it."
+
+
+def emphasis(frames: Tensor, reference: Tensor) -> Tensor:
+    """How much each pixel counts, ``[N, 1, H, W]``, 1 on average.
+
+    Up to 5 where the frame is not the reference, and up to 2 more at edges (free).
+    """
+    change = (frames - reference).abs().mean(1, keepdim=True)
+    edges = functional.pad(_across(frames).abs(), (0, 1)) + functional.pad(
+        _down(frames).abs(), (0, 0, 0, 1)
+    )
+    edges = edges.mean(1, keepdim=True)
+    weight = 1.0 + 4.0 * (change * 2.0).clamp(max=1.0) + 2.0 * (edges * 2.0).clamp(max=1.0)
+    weight = functional.avg_pool2d(weight, 5, stride=1, padding=2, count_include_pad=False)
+    return weight / weight.mean()
+
+
+def absolute(out: Tensor, frames: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean absolute error, smooth at 0.
+
+    Source: Charbonnier et al. 1994, "Two deterministic half-quadratic regularization algorithms
+    for computed imaging", ICIP.
+    """
+    return (weight * _soft(out - frames)).mean()
+
+
+def gradient(out: Tensor, frames: Tensor, weight: Tensor) -> Tensor:
+    """The same of the differences between neighbouring pixels: edges stay edges."""
+    error = out - frames
+    across = (weight[..., 1:] * _soft(_across(error))).mean()
+    return across + (weight[..., 1:, :] * _soft(_down(error))).mean()
+
+
+def temporal(out: Tensor, frames: Tensor) -> Tensor:
+    """The same of the differences between frames, ``[B, T, 3, H, W]``: no flicker."""
+    error = out - frames
+    return _soft(error[:, 1:] - error[:, :-1]).mean()
+
+
+class Perceptual(nn.Module):
+    """LPIPS: the distance of pictures in the features of a frozen AlexNet.
+
+    Source: Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual
+    Metric", CVPR, equation 1; version 0.1, as `engines.evaluate.networks.perceptual` has it.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        """Args: weights: Where to look for them.
+
+        Raises:
+            Unavailable, InvalidInput: No weights, or a file that is none.
+        """
+        super().__init__()
+        path = weights.need("lpips").path
+        tree = load_arrays(path)
+        for layer in range(len(_CONVOLUTIONS)):
+            name = ("AlexNet_0", f"Conv_{layer}")
+            self._keep(f"kernel{layer}", leaf(tree, path, *name, "kernel", rank=4))
+            self._keep(f"bias{layer}", leaf(tree, path, *name, "bias", rank=1))
+            head = (f"NetLinLayer_{layer}", "Conv_0", "kernel")
+            self._keep(f"head{layer}", leaf(tree, path, *head, rank=4))
+        self._keep("shift", np.array([-0.030, -0.088, -0.188], np.float32).reshape(3, 1, 1))
+        self._keep("scale", np.array([0.458, 0.448, 0.450], np.float32).reshape(3, 1, 1))
+
+    def _keep(self, name: str, value: F32) -> None:
+        """Kernels from height, width, in, out; never in a checkpoint."""
+        value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value
+        self.register_buffer(name, torch.tensor(value), persistent=False)
+
+    def forward(self, out: Tensor, frames: Tensor) -> Tensor:
+        """Mean distance of two sets of pictures, at least 0."""
+        total = out.new_zeros(())
+        count = len(out)
+        x = (torch.cat((out, frames)) - self.shift) / self.scale
+        for layer, (stride, padding) in enumerate(_CONVOLUTIONS):
+            kernel, bias = self.get_buffer(f"kernel{layer}"), self.get_buffer(f"bias{layer}")
+            x = torch.relu(functional.conv2d(x, kernel, bias, stride, padding))
+            unit = x.float() / (x.float().square().sum(1, keepdim=True) + 1e-10).sqrt()
+            apart = (unit[:count] - unit[count:]).square()
+            head = self.get_buffer(f"head{layer}")  # [1, channels, 1, 1]
+            total = total + (apart * head).sum(1).mean()
+            if layer in _POOLED:
+                x = functional.max_pool2d(x, 3, 2)
+        return total
+
+    shift: Tensor
+    scale: Tensor
+
+
+_CONVOLUTIONS: Final = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))
+"AlexNet's stride and padding."
+_POOLED: Final = (0, 1)
+"Convolutions followed by a max pool 3/2."
+
+
+class Critic(nn.Module):
+    """Says of every patch of 46 pixels whether it looks real beside the reference.
+
+    Source: Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks",
+    CVPR (PatchGAN); Lim and Ye 2017, "Geometric GAN" (the hinge).
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)) -> None:
+        super().__init__()
+        steps: list[nn.Module] = [nn.Conv2d(6, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
+        for before, width in zip(widths, widths[1:], strict=False):
+            steps += [
+                nn.Conv2d(before, width, 4, 2, 1), ChannelNorm(width), nn.LeakyReLU(0.2),
+            ]  # fmt: skip
+        self.steps = nn.Sequential(*steps, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+
+    def forward(self, pictures: Tensor, reference: Tensor) -> Tensor:
+        """``[N, 3, 96, 96]`` each → scores float32 ``[N, 1, 11, 11]``, above 0 for real."""
+        return self.steps(torch.cat((pictures, reference), dim=1)).float()  # type: ignore[no-any-return]
+
+
+def adversarial(
+    critic: Critic, out: Tensor, frames: Tensor, reference: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What the pictures lose to the critic, and the critic's own loss.
+
+    Their sum can be minimised by one optimiser: neither reaches the other's weights.
+    """
+    fixed = OrderedDict((name, p.detach()) for name, p in critic.named_parameters())
+    fooled: Tensor = torch.func.functional_call(critic, fixed, (out, reference))
+    false = torch.relu(1.0 + critic(out.detach(), reference)).mean()
+    return -fooled.mean(), false + torch.relu(1.0 - critic(frames, reference)).mean()
+
+
+def _soft(error: Tensor) -> Tensor:
+    return (error.square() + SOFT * SOFT).sqrt() - SOFT
+
+
+def _across(x: Tensor) -> Tensor:
+    return x[..., 1:] - x[..., :-1]
+
+
+def _down(x: Tensor) -> Tensor:
+    return x[..., 1:, :] - x[..., :-1, :]

@@ -1,0 +1,250 @@
+"""``python -m engines.video codec``: train the codec on windows of single regions."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core import LATENT_FRAMES, U8, SaccadeError
+from engines.evaluate.networks.weights import Weights
+from engines.video.codec import PRESETS, Codec, CodecConfig, save_codec, to_bytes, to_unit
+from engines.video.data.shards import Shards, open_shards
+from engines.video.losses import (
+    Critic,
+    LossWeights,
+    Perceptual,
+    absolute,
+    adversarial,
+    emphasis,
+    gradient,
+    temporal,
+)  # fmt: skip
+from engines.video.plan import Plan, add_plan_arguments, plan_of
+from engines.video.regions import REGIONS, SIDE
+from engines.video.training import fit, groups_of
+
+logger = logging.getLogger(__name__)
+
+WINDOWS: Final = (2, 3)
+"Latent frames of a training window, drawn for each batch: the last has nearly a full memory."
+PERCEIVED: Final = 2
+"Frames of each window that the perceptual loss looks at: it costs as much as the rest."
+CHANGED: Final = 0.05
+"Of full scale: what differs more from the reference counts as changed."
+HELD: Final = 48
+"Windows of the validation, the same every time."
+SHOWN: Final = 8
+"Rows of the preview."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """A batch: single regions over time."""
+
+    frames: Tensor
+    "uint8 ``[B, T, 96, 96, 3]``."
+    reference: Tensor
+    "uint8 ``[B, 96, 96, 3]``."
+    region: Tensor
+    "int64 ``[B]``."
+
+
+def draw(shards: Shards, rng: np.random.Generator, size: int, latents: int) -> Windows:
+    """Random windows of random regions; a clip that is shorter stands still at its end."""
+    count = latents * LATENT_FRAMES
+    frames = np.empty((size, count, SIDE, SIDE, 3), np.uint8)
+    reference = np.empty((size, SIDE, SIDE, 3), np.uint8)
+    region = rng.integers(len(REGIONS), size=size)
+    for row, k in enumerate(region):
+        i = int(rng.integers(len(shards)))
+        length = min(count, shards.lengths[i])
+        first = int(rng.integers(shards.lengths[i] - length + 1))
+        clip = shards.clip(i, first, length)
+        frames[row] = clip.frames[np.minimum(np.arange(count), length - 1), k]
+        reference[row] = clip.reference[k]
+    return Windows(*map(torch.from_numpy, (frames, reference, region)))
+
+
+class Learner(nn.Module):
+    """The codec and, where there is one, its adversary."""
+
+    def __init__(self, config: CodecConfig, *, critic: bool) -> None:
+        super().__init__()
+        self.codec = Codec(config)
+        self.critic = Critic() if critic else None
+
+
+class CodecTask:
+    """What `engines.video.training.fit` trains."""
+
+    def __init__(
+        self,
+        config: CodecConfig,
+        shards: Shards,
+        unseen: Shards,
+        weights: LossWeights,
+        perceptual: Perceptual | None,
+    ) -> None:
+        """Args:
+        shards: To learn from.
+        unseen: People to be measured on.
+        perceptual: None leaves that loss out.
+        """
+        self.module: Final = Learner(config, critic=weights.adversarial > 0)
+        self._shards, self._weights, self._perceptual = shards, weights, perceptual
+        self._held = draw(unseen, np.random.default_rng(0), HELD, max(WINDOWS))
+        self._few = [draw(shards, np.random.default_rng((1, n)), 16, 2) for n in range(4)]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """See `engines.video.training.Task`, as for all below."""
+        return groups_of(self.module)
+
+    def batch(self, rng: np.random.Generator, size: int) -> Windows:
+        return draw(self._shards, rng, size, int(rng.choice(WINDOWS)))
+
+    def loss(self, batch: Windows, step: int, done: float) -> tuple[Tensor, Mapping[str, Tensor]]:
+        frames, reference = to_unit(batch.frames), to_unit(batch.reference)
+        out, latents = self.module.codec(frames, reference, batch.region)
+        true, beside = frames.flatten(0, 1), reference.repeat_interleave(frames.shape[1], 0)
+        made, weight = out.flatten(0, 1), emphasis(true, beside)
+        parts = {
+            "absolute": absolute(made, true, weight),
+            "gradient": self._weights.gradient * gradient(made, true, weight),
+            "temporal": self._weights.temporal * temporal(out, frames),
+        }
+        picked = torch.randint(frames.shape[1], (len(frames), PERCEIVED), device=frames.device)
+        rows = (torch.arange(len(frames), device=frames.device)[:, None], picked)
+        seen, real = out[rows].flatten(0, 1), frames[rows].flatten(0, 1)
+        if self._perceptual is not None:
+            apart = self._perceptual.to(frames.device)(seen, real)
+            parts["perceptual"] = self._weights.perceptual * apart
+        total = torch.stack(list(parts.values())).sum()
+        enters = min(1.0, max(0.0, (done - self._weights.begin) / 0.1))
+        if self.module.critic is not None and enters > 0:
+            with_it = reference.repeat_interleave(PERCEIVED, 0)
+            fooled, judged = adversarial(self.module.critic, seen, real, with_it)
+            parts |= {"fooled": enters * self._weights.adversarial * fooled, "critic": judged}
+            total = total + parts["fooled"] + judged
+        with torch.no_grad():
+            parts["latent_mean"] = latents.mean((0, 1, 3, 4)).abs().max()
+        return total, {name: value.detach() for name, value in parts.items()}
+
+    def validate(self) -> dict[str, float]:
+        made = self._decoded(self._calibrated(), self._held)
+        return scores(self._held, made)
+
+    def preview(self, path: Path) -> None:
+        held = Windows(*(x[:SHOWN] for x in (
+            self._held.frames, self._held.reference, self._held.region)))  # fmt: skip
+        made = self._decoded(self._calibrated(), held)
+        cv2.imwrite(str(path), sheet(held, made)[..., ::-1])
+
+    def export(self, path: Path) -> None:
+        save_codec(path, self._calibrated())
+
+    def _calibrated(self) -> Codec:
+        """A copy whose statistics of the latents are those of its own weights."""
+        codec = copy.deepcopy(self.module.codec).eval()
+        device = codec.decoder.grid.device
+        codec.calibrate((to_unit(w.frames.to(device)), w.region.to(device)) for w in self._few)
+        return codec
+
+    def _decoded(self, codec: Codec, windows: Windows) -> U8:
+        """Through the codec and back, uint8 ``[B, T, 96, 96, 3]``."""
+        device = codec.decoder.grid.device
+        made = []
+        for first in range(0, len(windows.frames), 8):
+            rows = slice(first, first + 8)
+            region = windows.region[rows].to(device)
+            latents = codec.encode(to_unit(windows.frames[rows].to(device)), region)
+            reference = to_unit(windows.reference[rows].to(device))
+            made.append(to_bytes(codec.decode(latents, reference, region)))
+        return np.concatenate(made)
+
+
+def scores(windows: Windows, made: U8) -> dict[str, float]:
+    """PSNR (dB) of all pixels, of those that changed, of each region; of the reference alone too.
+
+    Args:
+        windows: The truth.
+        made: uint8 ``[B, T, 96, 96, 3]``.
+    """
+    true = windows.frames.numpy().astype(np.float32) / 255
+    start = windows.reference.numpy().astype(np.float32)[:, None] / 255
+    error = np.square(made.astype(np.float32) / 255 - true)
+    changed = np.abs(true - start).mean(-1) > CHANGED
+    out = {"psnr": _decibels(error), "psnr_changed": _decibels(error[changed])}
+    out["psnr_reference"] = _decibels(np.square(start - true)[changed])
+    region = windows.region.numpy()
+    for k, name in enumerate(REGIONS):
+        mine = region == k
+        out[f"psnr_{name}"] = _decibels(error[mine][changed[mine]])
+    return out
+
+
+def _decibels(squared: np.ndarray[Any, np.dtype[np.float32]]) -> float:
+    """0 where there is nothing to measure."""
+    return float(-10 * np.log10(squared.mean() + 1e-8)) if squared.size else 0.0
+
+
+def sheet(windows: Windows, made: U8) -> U8:
+    """Rows of reference, truth, decoded and four times the error, of the most changed frame."""
+    rows = []
+    for true, start, out in zip(
+        windows.frames.numpy(), windows.reference.numpy(), made, strict=True
+    ):
+        apart = np.abs(true.astype(np.int16) - start).mean((1, 2, 3))
+        t = int(apart.argmax())
+        error = 4 * np.abs(out[t].astype(np.int16) - true[t])
+        rows.append(np.hstack([start, true[t], out[t], error.clip(0, 255).astype(np.uint8)]))
+    half = (len(rows) + 1) // 2
+    rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
+    picture: U8 = np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
+    large: U8 = picture.repeat(2, axis=0).repeat(2, axis=1)
+    return large
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    weights = LossWeights()
+    parser.add_argument("shards", type=Path, help="folder of clips to learn from (from: render)")
+    parser.add_argument("unseen", type=Path, help="folder of clips of other people, to measure on")
+    parser.add_argument("out", type=Path, help="checkpoints, curves, previews and weights")
+    parser.add_argument("--size", choices=tuple(PRESETS), default="mini")
+    parser.add_argument("--perceptual", type=float, default=weights.perceptual)
+    parser.add_argument("--adversarial", type=float, default=weights.adversarial, help="0: none")
+    parser.add_argument("--begin", type=float, default=weights.begin, help="share when it enters")
+    parser.add_argument("--weights", type=Path, help="folder with weights of LPIPS")
+    add_plan_arguments(parser, Plan(rate=1e-3, batch=24))
+
+
+def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) -> None:
+    """Train as the options say."""
+    plan = plan_of(options)
+    torch.manual_seed(plan.seed)
+    weights = LossWeights(
+        perceptual=options.perceptual, adversarial=options.adversarial, begin=options.begin
+    )
+    judge = open_perceptual(options.weights) if weights.perceptual > 0 else None
+    shards, unseen = open_shards(options.shards), open_shards(options.unseen)
+    task = CodecTask(PRESETS[options.size], shards, unseen, weights, judge)
+    fit(task, plan, options.out, progress)
+
+
+def open_perceptual(folder: Path | None) -> Perceptual | None:
+    """The perceptual loss, or None and a warning where its weights are missing."""
+    try:
+        return Perceptual(Weights(folder))
+    except SaccadeError as error:
+        logger.warning("Training goes on without the perceptual loss: %s", error)
+        return None
