@@ -45,11 +45,13 @@ class Decoder(nn.Module):
         reference_blocks: tuple[int, int, int, int],
         channels: int,
     ) -> None:
-        """Args:
-        widths: Channels at 48, 24, 12 and 6 pixels a side.
-        blocks: In the same order.
-        reference_blocks: Of the reference's `Pyramid`.
-        channels: Of a latent.
+        """An untrained decoder.
+
+        Args:
+            widths: Channels at 48, 24, 12 and 6 pixels a side.
+            blocks: Of each, in the same order; those at 48 remember nothing.
+            reference_blocks: Of the reference's `Pyramid`.
+            channels: Of a latent.
         """
         super().__init__()
         fine, third, second, coarse = widths
@@ -66,10 +68,12 @@ class Decoder(nn.Module):
         self.widths = [width for width, count in pairs for _ in range(count)]
         self.memories = nn.ModuleList(Memory(width) for width in self.widths)
         self.flow = nn.Conv2d(third, 8, 3, padding=1)
+        # Two of each: across and down, for the four frames a latent has at the next scale.
+        self.sweep = nn.Conv2d(second, 4, 3, padding=1)
         self.bent = nn.Conv2d(12, fine, 1)
         self.blocks = nn.Sequential(*(Residual(fine, norm=False) for _ in range(blocks[0])))
         self.paint = nn.Conv2d(fine, 16, 3, padding=1)
-        for layer in (self.flow, self.paint):
+        for layer in (self.sweep, self.flow, self.paint):
             nn.init.normal_(layer.weight, std=1e-3)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         at = (torch.arange(SIDE) + 0.5) * (2 / SIDE) - 1
@@ -123,12 +127,26 @@ class Decoder(nn.Module):
             for _ in range(count):
                 x, memory = self.memories[len(kept)](x, cache[len(kept)])
                 kept.append(memory)
-        frames = self._finish(x, reference, len(x) // batch)
+            if level == 1:
+                sweep = self.sweep(x).float().reshape(-1, 2, *x.shape[2:])
+        frames = self._finish(x, sweep, reference, len(x) // batch)
         return frames.reshape(batch, -1, 3, SIDE, SIDE), tuple(kept)
 
-    def _finish(self, x: Tensor, reference: ReferenceFeatures, times: int) -> Tensor:
-        """Features at 24 ``[N, width, 24, 24]`` → frames ``[N, 3, 96, 96]``."""
-        flow = functional.pixel_shuffle(LARGEST_FLOW * torch.tanh(self.flow(x).float()), 2)
+    def _finish(self, x: Tensor, sweep: Tensor, reference: ReferenceFeatures, times: int) -> Tensor:
+        """Bend the reference, paint, blend.
+
+        Args:
+            x: Features at 24, ``[N, width, 24, 24]``.
+            sweep: Coarse flow ``[N, 2, 12, 12]``, before its bound.
+            reference: Of N / times pictures.
+            times: Frames of each.
+
+        Returns:
+            ``[N, 3, 96, 96]``.
+        """
+        flow = functional.interpolate(sweep, scale_factor=4, mode="bilinear")
+        flow = flow + functional.pixel_shuffle(self.flow(x).float(), 2)
+        flow = LARGEST_FLOW * torch.tanh(flow)
         flow = functional.interpolate(flow, scale_factor=2, mode="bilinear")
         bent = functional.grid_sample(
             each(reference.picture.float(), times), self.grid + flow.permute(0, 2, 3, 1),

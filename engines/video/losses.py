@@ -81,7 +81,7 @@ class Perceptual(nn.Module):
     """
 
     def __init__(self, weights: Weights) -> None:
-        """Args: weights: Where to look for them.
+        """Find the weights and load them.
 
         Raises:
             Unavailable, InvalidInput: No weights, or a file that is none.

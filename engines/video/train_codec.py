@@ -95,10 +95,14 @@ class CodecTask:
         weights: LossWeights,
         perceptual: Perceptual | None,
     ) -> None:
-        """Args:
-        shards: To learn from.
-        unseen: People to be measured on.
-        perceptual: None leaves that loss out.
+        """A task with an untrained codec.
+
+        Args:
+            config: Its sizes.
+            shards: To learn from.
+            unseen: People to be measured on.
+            weights: Of the losses.
+            perceptual: None leaves that loss out.
         """
         self.module: Final = Learner(config, critic=weights.adversarial > 0)
         self._shards, self._weights, self._perceptual = shards, weights, perceptual
@@ -225,7 +229,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adversarial", type=float, default=weights.adversarial, help="0: none")
     parser.add_argument("--begin", type=float, default=weights.begin, help="share when it enters")
     parser.add_argument("--weights", type=Path, help="folder with weights of LPIPS")
-    add_plan_arguments(parser, Plan(rate=1e-3, batch=24))
+    add_plan_arguments(parser, Plan(rate=7e-4, batch=24))
 
 
 def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) -> None:

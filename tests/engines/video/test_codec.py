@@ -157,7 +157,7 @@ def test_counted_operations_are_the_convolutions() -> None:
     # 1x1 and 3x3 kernels over three regions, two operations a multiply-add, four frames a latent.
     coarse, second, third, fine = 16, 16, 8, 8
     latent = 36 * (9 * 32 * coarse + 27 * coarse**2 + 8 * second * coarse)
-    latent += 2 * 144 * (27 * second**2 + 8 * third * second)
+    latent += 2 * 144 * (27 * second**2 + 8 * third * second + 9 * 4 * second)
     latent += 4 * 576 * (27 * third**2 + 9 * 8 * third + 4 * fine * third)
     latent += 4 * 2304 * (12 * fine + 18 * fine**2 + 9 * 16 * fine)
     assert decoder_flops(TINY) == pytest.approx(2 * 3 * latent / 4, rel=1e-6)
