@@ -5,12 +5,17 @@ the window: the pseudo last frame), the clean windows just before, and itself. T
 itself alone and is told nothing, so its keys are made once a portrait; clean windows never look
 ahead, so theirs are made once, when the window is done.
 
+In the reference's own pose most of the picture stays as it is. So the network works on how latents
+differ from the reference's, and its output is what has to be added to the velocity that a Gaussian
+around the reference would have: at first it paints the portrait standing still.
+
 In training all windows of a clip go through at once: each is there noisy and, but for the last,
 clean, and a noisy window sees the clean ones before it (teacher forcing), each with its own noise
 level. `DiT.forward` is that pass, `DiT.step` one window of a stream; the numbers are the same.
 
 Sources: Peebles and Xie 2023, arXiv 2212.09748 (DiT); Chen et al. 2024, "Diffusion Forcing",
-arXiv 2407.01392; CogPortrait section 3.4 (order of the block, pose adapter).
+arXiv 2407.01392; Karras et al. 2022, arXiv 2206.00364, section 5 (preconditioning; here for
+rectified flow and a mean that is not zero); CogPortrait section 3.4 (order of the block, adapter).
 """
 
 from __future__ import annotations
@@ -70,8 +75,11 @@ class Told:
 class Sink:
     """The reference as the layers see it: made once a portrait."""
 
+    latents: Tensor
+    "``[B, 108, C]``: its latents."
     beside: Tensor
-    "``[B, 108, width]``: the reference latents at their own places, added to every frame's tokens."
+    """``[B, 108, width]``: its latents and keypoints at their own places, added to every frame's
+    tokens."""
     layers: list[KeysValues]
     "Keys without positions, and values, ``[B, 108, heads, head]``."
 
@@ -84,8 +92,8 @@ class DiT(nn.Module):
         self.config = config
         width = config.width
         self.enter = nn.Linear(config.channels, width)
-        # In the reference's own pose most of the picture stays as it is, place by place.
         self.beside = nn.Linear(config.channels, width, bias=False)
+        self.beside_pose = nn.Linear(width, width, bias=False)
         self.place = nn.Parameter(torch.randn(FRAME, width) * 0.1)
         self.kind = nn.Parameter(torch.randn(3, width) * 0.1)
         self.time = nn.Sequential(nn.Linear(_WAVES, width), nn.SiLU(), nn.Linear(width, width))
@@ -99,9 +107,14 @@ class DiT(nn.Module):
         self.final = nn.Linear(width, 2 * width)
         self.leave = nn.Linear(width, config.channels)
         self.silence = nn.Parameter(torch.zeros(TOKEN_WIDTH))
+        self.register_buffer("spread", torch.ones(FRAME, config.channels))
         for last in (self.modulation, self.final, self.leave):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+        nn.init.zeros_(self.beside_pose.weight)
+
+    spread: Tensor
+    "How far latents are from the reference's, root mean square: set before training."
 
     def forward(
         self,
@@ -132,17 +145,20 @@ class DiT(nn.Module):
         sigma = sigma[:, None].expand(-1, windows) if sigma.ndim == 1 else sigma
         sink = self.remember(reference, conditions.reference_points)
         told = self.tell(conditions)
-        x = self._tokens(noisy, sink.beside, NOISY)
+        y, base, gain = self._relative(noisy, sink.latents, sigma)
+        x = self._tokens(y, sink.beside, NOISY)
         past = windows - 1
         if past:
             if clean is None:
                 raise ValueError("clean latents are needed for more than one window")
             known = (clean_conditions or conditions).stretch(0, WINDOW * past)
             told = told.after(self.tell(known))
-            x = torch.cat((self._tokens(clean[:, : WINDOW * past], sink.beside, CLEAN), x), 1)
-            sigma = torch.cat((torch.zeros_like(sigma[:, :past]), sigma), 1)
+            still = torch.zeros_like(sigma[:, :past])
+            y = self._relative(clean[:, : WINDOW * past], sink.latents, still)[0]
+            x = torch.cat((self._tokens(y, sink.beside, CLEAN), x), 1)
+            sigma = torch.cat((still, sigma), 1)
         out = self._windows(x + _by_window(told.pose), sigma, told, sink, windows, offset)
-        return self._latents(out[:, past:])
+        return self._latents(base + gain * out[:, past:])
 
     def tell(self, conditions: Conditions) -> Told:
         """Everything of the conditions that no noise level changes."""
@@ -167,9 +183,10 @@ class DiT(nn.Module):
         still = points[:, None].expand(-1, LATENT_FRAMES, -1, -1, -1)
         felt = still.new_zeros(*still.shape[:2], 9)
         posed = torch.ones(len(points), dtype=torch.bool, device=points.device)
-        flat = _flat(reference[:, None])
-        beside = self.beside(flat)[:, 0]
-        x = self.enter(flat) + self.place + self.kind[REFERENCE] + self.pose(still, felt, posed)
+        latents = _flat(reference[:, None])
+        pose = self.pose(still, felt, posed)
+        beside = (self.beside(latents) + self.beside_pose(pose))[:, 0]
+        x = self.place + self.kind[REFERENCE] + beside[:, None] + pose
         shared, _ = self._times(x.new_zeros(len(x), 1))
         tables = self._tables([0], x.device)  # itself alone: only differences count
         layers: list[KeysValues] = []
@@ -180,7 +197,7 @@ class DiT(nn.Module):
             if len(layers) < len(self.blocks):  # nothing sees what the last layer makes of it
                 seen = attend(rotate(q, tables), rotate(k, tables), v)
                 x = block.finish(x, seen, m, None)
-        return Sink(beside, layers)
+        return Sink(latents[:, 0], beside, layers)
 
     def step(
         self,
@@ -197,7 +214,7 @@ class DiT(nn.Module):
             latents: ``[B, 2, 3, C, 6, 6]``.
             sigma: ``[B]``.
             told: Its conditions.
-            sink: The reference; of it only ``beside`` is used here.
+            sink: The reference; its layers are not used here, but those in ``memory``.
             memory: By layer, keys with positions and values of all that the window sees beside
                 itself, ``[B, M, heads, head]``. See `windows.Stream`.
             kind: `NOISY`, or `CLEAN` to write what later windows remember.
@@ -206,7 +223,8 @@ class DiT(nn.Module):
             The velocity, and by layer the window's keys (without positions) and values,
             ``[B, 216, heads, head]``.
         """
-        x = self._tokens(latents, sink.beside, kind) + _by_window(told.pose)
+        y, base, gain = self._relative(latents, sink.latents, sigma[:, None])
+        x = self._tokens(y, sink.beside, kind) + _by_window(told.pose)
         shared, last = self._times(sigma[:, None])
         tables = self._tables(range(WINDOW), x.device)
         written: list[KeysValues] = []
@@ -217,7 +235,7 @@ class DiT(nn.Module):
             keys = torch.cat((memory[i][0][:, None], rotate(k, tables)), 2)
             seen = attend(rotate(q, tables), keys, torch.cat((memory[i][1][:, None], v), 2))
             x = block.finish(x, seen, m, (told.text[i], told.audio[i]))
-        return self._latents(self._leave(x, last)), written
+        return self._latents(base + gain * self._leave(x, last)), written
 
     def _windows(
         self, x: Tensor, sigma: Tensor, told: Told, sink: Sink, windows: int, offset: int
@@ -250,10 +268,35 @@ class DiT(nn.Module):
             x = block.finish(x, seen, m, (told.text[i], told.audio[i]))
         return self._leave(x, last)
 
-    def _tokens(self, latents: Tensor, beside: Tensor, kind: int) -> Tensor:
-        """``[B, L, 3, C, 6, 6]`` → ``[B, L / 2, 216, width]``."""
-        x = self.enter(_flat(latents)) + beside[:, None] + self.place + self.kind[kind]
-        return _by_window(x)
+    def _relative(
+        self, latents: Tensor, reference: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents as the network wants them, and what makes a velocity of its output.
+
+        Were ``x0`` normal around the reference with deviation s, then ``x - (1 - σ) reference``
+        has variance ``(1 - σ)² s² + σ²``, and the mean of ``ε - x0`` given x is linear in it.
+
+        Args:
+            latents: ``[B, L, 3, C, 6, 6]``.
+            reference: ``[B, 108, C]``.
+            sigma: ``[B, L / 2]``.
+
+        Returns:
+            ``[B, L / 2, 216, C]`` each: the difference to the reference with deviation 1, that
+            mean, and how far from it the velocity still is.
+        """
+        level = sigma.repeat_interleave(WINDOW, 1)[..., None, None]
+        away = _flat(latents) - (1 - level) * reference[:, None]
+        spread = self.spread.square()
+        variance = ((1 - level).square() * spread + level.square()).clamp(min=1e-6)
+        base = away * ((level - (1 - level) * spread) / variance) - reference[:, None]
+        root = variance.rsqrt()
+        return _by_window(away * root), _by_window(base), _by_window(self.spread * root)
+
+    def _tokens(self, y: Tensor, beside: Tensor, kind: int) -> Tensor:
+        """`_relative`'s ``[B, W, 216, C]`` → tokens ``[B, W, 216, width]``."""
+        twice = beside.repeat(1, WINDOW, 1)[:, None]
+        return self.enter(y) + twice + (self.place + self.kind[kind]).repeat(WINDOW, 1)  # type: ignore[no-any-return]
 
     def _latents(self, x: Tensor) -> Tensor:
         """``[B, W, 216, C]`` → ``[B, 2 W, 3, C, 6, 6]``."""

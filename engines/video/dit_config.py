@@ -40,7 +40,7 @@ class DitConfig:
 
 PRESETS: Final = {
     "tiny": DitConfig(channels=8, width=64, blocks=2, heads=4, feed=128, text=32),
-    "small": DitConfig(width=256, blocks=10, heads=4, feed=768),
+    "small": DitConfig(width=256, blocks=10, heads=4, feed=768, context=2),
     "mini": DitConfig(),
 }
 

@@ -36,6 +36,10 @@ AT_ONCE: Final = {"cpu": 4, "cuda": 64}
 "Latent frames that go through the codec together: a CPU wants them to stay in its caches."
 EVERY: Final = 32
 "Clips between two writings of the index."
+MEASURED: Final = 256
+"Clips whose difference to their reference is measured."
+LEAST: Final = 0.1
+"Of a latent's deviation, which is 1 (free): nothing stands quite still."
 _SPOTS: Final = (len(REGIONS), len(KEYPOINTS), 2)
 
 
@@ -129,6 +133,21 @@ class Latents:
         return join(
             [self.stretch(int(i), int(k), count) for i, k in zip(clips, firsts, strict=True)]
         )
+
+    def spread(self) -> Tensor:
+        """How far latents are from their reference's, root mean square over `MEASURED` clips.
+
+        Returns:
+            float32 ``[108, C]``, at least `LEAST`.
+        """
+        picked = np.linspace(0, len(self) - 1, min(MEASURED, len(self))).astype(int)
+        total = np.zeros(self.references.shape[1:], np.float64)
+        for i in picked:
+            entry = self.entries[i]
+            own = self.latents[entry.first : entry.first + entry.count].astype(np.float32)
+            total += np.square(own - self.references[i].astype(np.float32)).mean(0) / len(picked)
+        flat = torch.from_numpy(np.sqrt(total).astype(np.float32)).movedim(1, -1)
+        return flat.flatten(0, 2).clamp(min=LEAST)
 
     def _sound(self, entry: Entry, first: int, count: int) -> tuple[F16, npt.NDArray[np.bool_]]:
         """Tokens of a stretch and `REACH` before it; beyond the clip nothing is heard."""
@@ -269,9 +288,12 @@ def decode(codec: Codec, latents: Tensor, references: U8) -> U8:
 
 
 def codec_id(codec: Codec) -> str:
-    """Tells codecs apart; the same for all precisions down to float16 that one is kept in."""
+    """Tells encoders, and so latents, apart; a decoder may be trained on beside the latents.
+
+    The same for all precisions down to float16 that one is kept in.
+    """
     digest = hashlib.sha256()
-    for name, value in sorted(codec.state_dict().items()):
+    for name, value in sorted(codec.encoder.state_dict().items()):
         digest.update(name.encode() + value.detach().half().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 

@@ -44,7 +44,8 @@ def sample_window(
     told, memory = stream.tell(conditions), stream.memory()
     if needs_both(guidance):
         both = _beside(told, stream.tell(conditions.unconditional()))
-        sink = Sink(torch.cat((stream.sink.beside,) * 2), [])
+        one = stream.sink
+        sink = Sink(torch.cat((one.latents,) * 2), torch.cat((one.beside,) * 2), [])
         twice = [(torch.cat((k, k)), torch.cat((v, v))) for k, v in memory]
         gauss = _eye_maps(conditions, guidance.kappa)
 

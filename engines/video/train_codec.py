@@ -17,7 +17,15 @@ from torch import Tensor, nn
 
 from core import LATENT_FRAMES, U8, SaccadeError
 from engines.evaluate.networks.weights import Weights
-from engines.video.codec import PRESETS, Codec, CodecConfig, save_codec, to_bytes, to_unit
+from engines.video.codec import (
+    PRESETS,
+    Codec,
+    CodecConfig,
+    load_codec,
+    save_codec,
+    to_bytes,
+    to_unit,
+)
 from engines.video.data.shards import Shards, open_shards
 from engines.video.losses import (
     Critic,
@@ -78,9 +86,9 @@ def draw(shards: Shards, rng: np.random.Generator, size: int, latents: int) -> W
 class Learner(nn.Module):
     """The codec and, where there is one, its adversary."""
 
-    def __init__(self, config: CodecConfig, *, critic: bool) -> None:
+    def __init__(self, codec: Codec, *, critic: bool) -> None:
         super().__init__()
-        self.codec = Codec(config)
+        self.codec = codec
         self.critic = Critic() if critic else None
 
 
@@ -94,17 +102,23 @@ class CodecTask:
         unseen: Shards,
         weights: LossWeights,
         perceptual: Perceptual | None,
+        trained: Codec | None = None,
     ) -> None:
-        """A task with an untrained codec.
+        """A task with an untrained codec, or with a trained one whose decoder alone learns on.
 
         Args:
-            config: Its sizes.
+            config: Sizes of an untrained codec.
             shards: To learn from.
             unseen: People to be measured on.
             weights: Of the losses.
             perceptual: None leaves that loss out.
+            trained: Its encoder stays as it is, so latents that were made by it stay good.
         """
-        self.module: Final = Learner(config, critic=weights.adversarial > 0)
+        codec = trained or Codec(config)
+        self._fixed = trained is not None
+        if self._fixed:
+            codec.encoder.requires_grad_(requires_grad=False)
+        self.module: Final = Learner(codec, critic=weights.adversarial > 0)
         self._shards, self._weights, self._perceptual = shards, weights, perceptual
         self._held = draw(unseen, np.random.default_rng(0), HELD, max(WINDOWS))
         self._few = [draw(shards, np.random.default_rng((1, n)), 16, 2) for n in range(4)]
@@ -117,6 +131,8 @@ class CodecTask:
         return draw(self._shards, rng, size, int(rng.choice(WINDOWS)))
 
     def loss(self, batch: Windows, step: int, done: float) -> tuple[Tensor, Mapping[str, Tensor]]:
+        if self._fixed:
+            self.module.codec.encoder.eval()  # nor do its statistics follow the batches
         frames, reference = to_unit(batch.frames), to_unit(batch.reference)
         out, latents = self.module.codec(frames, reference, batch.region)
         true, beside = frames.flatten(0, 1), reference.repeat_interleave(frames.shape[1], 0)
@@ -159,6 +175,8 @@ class CodecTask:
     def _calibrated(self) -> Codec:
         """A copy whose statistics of the latents are those of its own weights."""
         codec = copy.deepcopy(self.module.codec).eval()
+        if self._fixed:
+            return codec
         device = codec.decoder.grid.device
         codec.calibrate((to_unit(w.frames.to(device)), w.region.to(device)) for w in self._few)
         return codec
@@ -225,6 +243,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("unseen", type=Path, help="folder of clips of other people, to measure on")
     parser.add_argument("out", type=Path, help="checkpoints, curves, previews and weights")
     parser.add_argument("--size", choices=tuple(PRESETS), default="mini")
+    parser.add_argument("--decoder-of", type=Path, metavar="WEIGHTS",
+                        help="train a trained codec's decoder on; latents stay good")  # fmt: skip
     parser.add_argument("--perceptual", type=float, default=weights.perceptual)
     parser.add_argument("--adversarial", type=float, default=weights.adversarial, help="0: none")
     parser.add_argument("--begin", type=float, default=weights.begin, help="share when it enters")
@@ -241,7 +261,8 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
     )
     judge = open_perceptual(options.weights) if weights.perceptual > 0 else None
     shards, unseen = open_shards(options.shards), open_shards(options.unseen)
-    task = CodecTask(PRESETS[options.size], shards, unseen, weights, judge)
+    trained = load_codec(options.decoder_of) if options.decoder_of else None
+    task = CodecTask(PRESETS[options.size], shards, unseen, weights, judge, trained)
     fit(task, plan, options.out, progress)
 
 

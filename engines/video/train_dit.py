@@ -124,6 +124,7 @@ class DitTask:
                 f"{latents.latents.shape[2]} channels are not the network's {config.channels}."
             )
         self.module: Final = DiT(config)
+        self.module.spread.copy_(latents.spread())
         self._latents, self._frames, self._flow = latents, frames, flow
         self._codec, self._codec_id, self._bf16 = codec.eval(), name, bf16
         self._truth = held_truth(held, clips, MEASURED, frames)

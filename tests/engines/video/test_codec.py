@@ -29,6 +29,7 @@ from engines.video.codec import (
 )
 from engines.video.data.shards import open_shards, pack, write_shard
 from engines.video.decoder import DecoderCache
+from engines.video.latents import codec_id
 from engines.video.train_codec import CodecTask, Windows, add_arguments, draw, run, scores, sheet
 from engines.video.weights import save_weights
 
@@ -379,5 +380,15 @@ def test_the_command_trains_measures_draws_and_exports(
     words = [str(folder), str(folder), str(tmp_path / "out"), "--size", "tiny", "--steps", "2"]
     options = parser.parse_args([*words, "--batch", "2", "--perceptual", "0", "--threads", "1"])
     run(options, lambda *_: None)
-    assert load_codec(tmp_path / "out" / "weights.safetensors").config == TINY
+    first = tmp_path / "out" / "weights.safetensors"
+    codec = load_codec(first)
+    assert codec.config == TINY
     assert list((tmp_path / "out").glob("preview-*.png"))
+
+    words[2] = str(tmp_path / "refined")
+    words += ["--batch", "2", "--perceptual", "0", "--threads", "1", "--adversarial", "0.1"]
+    run(parser.parse_args([*words, "--begin", "0", "--decoder-of", str(first)]), lambda *_: None)
+    refined = load_codec(tmp_path / "refined" / "weights.safetensors")
+    assert codec_id(refined) == codec_id(codec)
+    before, after = codec.decoder.state_dict(), refined.decoder.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
