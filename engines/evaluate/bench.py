@@ -26,7 +26,7 @@ from engines.evaluate.extract.extractor import Extractor
 from engines.evaluate.extract.neutral import neutral_of
 from engines.evaluate.fit import held, keypoints_of, relative_pose
 from engines.evaluate.footage import Footage, read_film, read_footage
-from engines.evaluate.generators import FILM, Drive, Mode, Row, open_generator
+from engines.evaluate.generators import FILM, Drive, Generator, Mode, Row, open_generator
 from engines.evaluate.measure import Seen, measure
 from engines.evaluate.metrics.sync import frames_of, heard_mouth, lips_of, mouth_sync
 from engines.evaluate.networks.suite import Suite
@@ -35,6 +35,7 @@ from engines.evaluate.results import TRUTH, film_path, write_json
 from engines.evaluate.scales import normalise
 from engines.evaluate.track import FaceTrack, Neutral, as_controls
 from engines.film import write_film
+from engines.video.shipped import SHIPPED, fingerprint
 
 VERSION: Final = 1
 "Raised when what is measured changes: older results are then made again."
@@ -53,6 +54,8 @@ class Settings:
     weights: Path | None = None
     films: bool = True
     video_features: bool = False
+    networks: Path = SHIPPED
+    "Folder of the video generator's weights."
     scales: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -64,6 +67,7 @@ class Bench:
         self.extractor: Extractor = open_extractor(settings.extractor, settings.landmarker)
         self.suite = Suite(settings.weights, video=settings.video_features)
         self._planning: Planning | None = None
+        self._generators: dict[Row, Generator] = {}
 
     def close(self) -> None:
         """Free the extractor."""
@@ -161,7 +165,9 @@ class Bench:
         if row.generator == FILM:
             return read_film(film_path(s.out, case.id, TRUTH), len(truth), s.size), None
         drive = self.drive(case, row.mode, footage, truth)
-        frames, asked = open_generator(row).generate(drive)
+        if row not in self._generators:
+            self._generators[row] = open_generator(row, s.networks)
+        frames, asked = self._generators[row].generate(drive)
         if frames.shape[1:] != (s.size, s.size, 3):
             raise InvalidInput(f"{row.name} gave frames of {frames.shape[1:]}, not {s.size} px.")
         return frames, asked
@@ -205,7 +211,9 @@ class Bench:
     def _row(self, case: Case, row: Row) -> str:
         s = self.settings
         scales = {k: round(v, 4) for k, v in s.scales.items()}
-        return _hash(self._print(case), case.prompt, row.spec, scales, self.suite.names, s.films)
+        known = fingerprint(s.networks) if row.generator == "dit" else ""
+        facts = (case.prompt, row.spec, scales, self.suite.names, s.films)
+        return _hash(self._print(case), *facts, *([known] if known else []))
 
 
 def from_portrait(controls: ControlTrack) -> ControlTrack:

@@ -19,6 +19,7 @@ from engines.evaluate.footage import read_film
 from engines.evaluate.keypoint_warp import KeypointWarp
 from engines.puppet import Puppet
 from engines.rig import Rig, build_rig
+from engines.video.shipped import SHIPPED
 
 Mode: TypeAlias = Literal["keypoints", "inverted", "label", "other-label", "none"]
 """Where the controls come from (CogPortrait, table 2): the truth's keypoints; action units of the
@@ -139,12 +140,17 @@ class Row:
     """A row of the table: a generator in a mode."""
 
     spec: str
-    "As asked for: ``puppet:label``, ``still``, ``folder:PATH``."
+    "As asked for: ``puppet:label``, ``still``, ``dit+fixed+12:keypoints``, ``folder:PATH``."
 
     @property
     def generator(self) -> str:
         """Name of the generator, or ``folder``."""
-        return self.spec.partition(":")[0]
+        return self.spec.partition(":")[0].partition("+")[0]
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """How the generator is to work, where it can be told so."""
+        return tuple(self.spec.partition(":")[0].split("+")[1:])
 
     @property
     def mode(self) -> Mode:
@@ -171,17 +177,24 @@ def parse_row(spec: str) -> Row:
         if not Path(rest).is_dir():
             raise InvalidInput(f"{spec}: there is no folder {rest!r} of videos.")
         return Row(spec)
+    name, *options = name.split("+")
     takes = TAKES.get(name)
     if takes is None:
         raise InvalidInput(f"{spec}: the generators are {', '.join(TAKES)} and folder:PATH.")
+    if options and name != "dit":
+        raise InvalidInput(f"{spec}: only dit has options: dit+fixed+12:keypoints.")
     if (rest or "none") not in takes:
         wanted = ", ".join(f"{name}:{mode}" if mode != "none" else name for mode in takes)
         raise InvalidInput(f"{spec}: write one of {wanted}.")
     return Row(spec)
 
 
-def open_generator(row: Row) -> Generator:
-    """The generator of a row."""
+def open_generator(row: Row, networks: Path = SHIPPED) -> Generator:
+    """The generator of a row; ``networks`` is the folder of the video generator's weights.
+
+    Raises:
+        InvalidInput: There are no such weights, or the row has options that are none.
+    """
     match row.generator:
         case "still":
             return Still()
@@ -189,6 +202,10 @@ def open_generator(row: Row) -> Generator:
             return PuppetGenerator()
         case "warp":
             return WarpGenerator()
+        case "dit":
+            from engines.video.generator import open_row  # torch, which the others do without
+
+            return open_row(row.options, networks)
     return Folder(Path(row.spec.partition(":")[2]))
 
 
@@ -198,6 +215,7 @@ the best any row can be."""
 TAKES: Final[dict[str, tuple[Mode, ...]]] = {
     FILM: ("none",),
     "puppet": ("keypoints", "inverted", "label", "other-label"),
+    "dit": ("keypoints", "inverted", "label", "other-label"),
     "warp": ("keypoints",),
     "still": ("none",),
 }

@@ -16,6 +16,7 @@ from engines.evaluate.report.document import Document, as_markdown
 from engines.evaluate.report.page import main as main_blocks
 from engines.evaluate.report.page import write_report
 from engines.evaluate.run import run_benchmark
+from engines.video.shipped import SHIPPED
 
 ROWS: Final = (
     "film", "still", "warp:keypoints", "puppet:keypoints", "puppet:inverted", "puppet:label",
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="the run's folder")
     parser.add_argument("--size", type=int, choices=(256, 512), default=256)
     parser.add_argument("--weights", type=Path, help="folder of networks' weights")
+    parser.add_argument("--networks", type=Path, default=SHIPPED,
+                        help="folder of the generator's weights, for rows of dit")  # fmt: skip
     parser.add_argument("--fvd", action="store_true", help="clip features too: seconds a clip")
     parser.add_argument("--no-films", action="store_true", help="keep no videos: no sheets then")
     add_choices(parser)
@@ -49,6 +52,7 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
     settings = Settings(
         options.out, options.size, options.extractor, options.landmarker, options.weights,
         films=not options.no_films, video_features=options.fvd,
+        networks=options.networks,
     )  # fmt: skip
     manifest = _manifest(options, progress)
     run_ = run_benchmark(manifest, rows, settings, workers=max(1, options.workers), told=progress)

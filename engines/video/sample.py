@@ -1,54 +1,33 @@
-"""``python -m engines.video sample``: a portrait does what controls and sound say, as a film.
-
-The whole way from end to end: conditions, transformer, codec, picture. Window after window, so the
-memory it takes does not grow with the length.
-"""
+"""``python -m engines.video sample``: a portrait does what controls and sound say, as a film."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
-import torch
 
 from core import (
     F32,
     FPS,
-    LATENT_FRAMES,
     MOUTH_CHANNELS,
     SAMPLES_PER_FRAME,
     U8,
-    WINDOW_FRAMES,
     ControlTrack,
     InvalidInput,
     Portrait,
 )
-from engines.audio.encoder import TOKEN, hear
+from engines.audio.encoder import hear
 from engines.audio_file import decode_audio
 from engines.enrol import enrol
 from engines.film import write_film
-from engines.video.clip import AUDIO_LEAD, TOKENS_PER_FRAME
-from engines.video.codec import Codec, load_codec, to_bytes, to_unit
-from engines.video.conditions import REACH, Conditions
-from engines.video.dit import DiT
-from engines.video.dit_file import load_dit
-from engines.video.guidance import UNGUIDED, Guidance, fixed, spatial_only, temporal_only
-from engines.video.latents import codec_id, encode
-from engines.video.performance import Performance, from_controls, from_keypoints, in_regions
-from engines.video.plan import Plan
-from engines.video.regions import REGIONS
-from engines.video.render_frames import PortraitCanvas
-from engines.video.sampler import EYE_AWARE, sample_window
-from engines.video.schedule import STEPS, WINDOW, window_noise
-from engines.video.text import tokenise
-from engines.video.windows import Stream
-
-if TYPE_CHECKING:
-    from engines.evaluate.generators import Drive
+from engines.video.clip import TOKENS_PER_FRAME
+from engines.video.generator import GUIDANCE, Script, VideoGenerator
+from engines.video.performance import from_controls
+from engines.video.schedule import STEPS
+from engines.video.shipped import SHIPPED, codec_file, dit_file
 
 MAX_SECONDS: Final = 600.0
 "Longest sound."
@@ -56,167 +35,6 @@ TAIL: Final = 0.4
 "Seconds after the sound, in which the mouth comes to rest."
 WHILE_SPEAKING: Final = 0.6
 "Share of the felt mouth that is kept beside speech, as in training."
-GUIDANCE: Final = {
-    "eye-aware": EYE_AWARE,
-    "none": UNGUIDED,
-    "fixed": fixed(),
-    "temporal": temporal_only(EYE_AWARE),
-    "spatial": spatial_only(EYE_AWARE),
-}
-"The paper's way, and what it is compared with."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Script:
-    """What to generate."""
-
-    performance: Performance
-    samples: F32 | None = None
-    "float32 ``[N]``, 16 kHz."
-    label: str = ""
-    text: str = ""
-
-
-class VideoGenerator:
-    """Codec and transformer as one; an `engines.evaluate.generators.Generator`."""
-
-    name = "dit"
-
-    def __init__(
-        self,
-        codec: Codec,
-        dit: DiT,
-        guidance: Guidance = EYE_AWARE,
-        steps: int = STEPS,
-        *,
-        seed: int = 0,
-        device: str = "cpu",
-    ) -> None:
-        """Args:
-            codec: Trained.
-            dit: Trained on the codec's latents.
-            guidance: Ω.
-            steps: Euler steps a window.
-            seed: Of all noise.
-            device: Where to compute.
-
-        Raises:
-            InvalidInput: The two do not fit together.
-        """
-        if codec.config.latent != dit.config.channels:
-            raise InvalidInput(
-                f"A codec of {codec.config.latent} channels and a transformer of "
-                f"{dit.config.channels} do not fit together."
-            )
-        self._codec, self._dit = codec.to(device).eval(), dit.to(device).eval()
-        self._guidance, self._steps, self._seed = guidance, steps, seed
-        self._device = torch.device(device)
-        self._region = torch.arange(len(REGIONS), device=device)
-
-    @classmethod
-    def open(
-        cls,
-        codec: Path,
-        dit: Path,
-        guidance: Guidance = EYE_AWARE,
-        steps: int = STEPS,
-        *,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> VideoGenerator:
-        """Load both networks; see ``__init__``.
-
-        Raises:
-            InvalidInput: A file is none of them, or they do not go together.
-            Unavailable: A part of one is missing.
-        """
-        loaded = load_codec(codec)
-        network, made_for = load_dit(dit)
-        if made_for != codec_id(loaded):
-            raise InvalidInput(f"{dit} was trained on latents of another codec than {codec}.")
-        device = Plan(device=device).device_name
-        return cls(loaded, network, guidance, steps, seed=seed, device=device)
-
-    def generate(self, drive: Drive) -> tuple[U8, ControlTrack | None]:
-        """Frames uint8 RGB ``[T, S, S, 3]`` of a case, and the controls that made them, if any.
-
-        Raises:
-            InvalidInput: There is nothing to follow.
-        """
-        portrait, mouth = drive.portrait, drive.mouth.values
-        if drive.controls is not None:
-            performance = from_controls(portrait, drive.controls, mouth)
-        elif drive.keypoints is not None and drive.pose is not None:
-            performance = from_keypoints(portrait, drive.keypoints, drive.pose, drive.size)
-        else:
-            raise InvalidInput("The generator needs controls, or keypoints and pose.")
-        script = Script(performance, drive.samples, text=drive.prompt)
-        out = np.empty((len(performance), drive.size, drive.size, 3), np.uint8)
-        for frame, made in zip(out, self.frames(portrait, script, drive.size), strict=True):
-            frame[:] = made
-        return out, drive.controls
-
-    def frames(self, portrait: Portrait, script: Script, size: int) -> Iterator[U8]:
-        """Frames uint8 ``[size, size, 3]``, one for each of the performance."""
-        canvas = PortraitCanvas(portrait, size)
-        heads = iter(script.performance.heads)
-        for crops in self.regions(portrait, script, canvas.reference):
-            # The last window may be longer than what is asked for.
-            for crop, head in zip(crops, heads, strict=False):
-                yield canvas.render(crop, head)
-
-    def regions(self, portrait: Portrait, script: Script, reference: U8) -> Iterator[U8]:
-        """Regions in the portrait's own pose, uint8 ``[8, 3, 96, 96, 3]`` a window.
-
-        Args:
-            portrait: Who it is.
-            script: What to do.
-            reference: uint8 ``[3, 96, 96, 3]``: the portrait's regions.
-        """
-        conditions = conditions_of(portrait, script).to(self._device)
-        still = np.repeat(reference[None, None], LATENT_FRAMES, axis=1)
-        known = encode(self._codec, still)
-        stream = Stream(self._dit, known, conditions.reference_points)
-        with torch.inference_mode():
-            picture = to_unit(torch.from_numpy(reference).to(self._device))
-            features = self._codec.reference(picture, self._region)
-        cache = self._codec.decoder.cache(len(REGIONS))
-        for window in range(conditions.latents // WINDOW):
-            part = conditions.stretch(window * WINDOW, WINDOW)
-            noise = window_noise(self._seed, window, self._dit.config.channels)[None]
-            x = torch.from_numpy(noise).to(self._device)
-            latents = sample_window(stream, part, x, self._guidance, self._steps)
-            with torch.inference_mode():
-                made, cache = self._codec.decoder(latents[0].transpose(0, 1), features, cache)
-            yield to_bytes(made).swapaxes(0, 1)
-
-
-def conditions_of(portrait: Portrait, script: Script) -> Conditions:
-    """The conditions of a script as a batch of one, in whole windows: the last frame stays."""
-    performance = script.performance
-    count = len(performance)
-    frames = -(-max(count, 1) // WINDOW_FRAMES) * WINDOW_FRAMES
-    if not count:
-        raise InvalidInput("There is no frame to generate.")
-    held = np.minimum(np.arange(frames), count - 1)
-    points = in_regions(performance.points[held], portrait)
-    samples = np.zeros(frames * SAMPLES_PER_FRAME, np.float32)
-    if script.samples is not None:
-        heard = script.samples[: len(samples)]
-        samples[: len(heard)] = heard
-    # Silence is heard, as in training: only before the beginning there is nothing.
-    ahead = np.pad(samples, (0, AUDIO_LEAD * TOKEN))
-    audio = np.pad(hear(ahead).tokens[AUDIO_LEAD:], ((REACH, 0), (0, 0)))
-    hears = np.pad(np.ones(TOKENS_PER_FRAME * frames, np.bool_), (REACH, 0))
-    return Conditions(
-        points=torch.from_numpy(points)[None],
-        reference_points=torch.from_numpy(in_regions(portrait.keypoints, portrait))[None],
-        felt=torch.from_numpy(performance.felt[held])[None],
-        audio=torch.from_numpy(audio)[None],
-        hears=torch.from_numpy(hears)[None],
-        words=torch.from_numpy(tokenise(script.label, script.text))[None],
-        posed=torch.ones(1, dtype=torch.bool),
-    )
 
 
 def read_track(path: Path) -> tuple[ControlTrack, F32]:
@@ -243,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("portrait", type=Path, help="a picture of a face")
     add("out", type=Path, help="the film to write (MP4)")
-    add("--codec", type=Path, required=True, help="weights of the codec")
-    add("--dit", type=Path, required=True, help="weights of the transformer")
+    add("--codec", type=Path, default=codec_file(SHIPPED), help="its weights")
+    add("--dit", type=Path, default=dit_file(SHIPPED), help="weights of the transformer")
     add("--motion", type=Path, help="npz with controls [T, 17] and perhaps felt [T, 9]")
     add("--sound", type=Path, help="what is said")
     add("--seconds", type=float, default=0.0, help="length; by default of the sound or motion")

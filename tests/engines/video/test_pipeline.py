@@ -13,7 +13,7 @@ import torch
 from core import LATENT_FRAMES, ControlTrack, InvalidInput, KeypointTrack, MouthTrack, Portrait
 from engines.commands import progress
 from engines.evaluate.footage import read_film
-from engines.evaluate.generators import Drive
+from engines.evaluate.generators import Drive, open_generator, parse_row
 from engines.puppet import Puppet
 from engines.rig import build_rig
 from engines.video import latents as latents_command
@@ -25,6 +25,7 @@ from engines.video.data.shards import Shards, open_shards, pack, write_shard
 from engines.video.dit import DiT
 from engines.video.dit_config import DitConfig
 from engines.video.dit_file import load_dit, save_dit
+from engines.video.generator import Script, VideoGenerator, conditions_of
 from engines.video.latents import (
     INDEX,
     Latents,
@@ -37,8 +38,8 @@ from engines.video.latents import (
 from engines.video.performance import from_controls, in_regions
 from engines.video.plan import Plan
 from engines.video.render_frames import regions_of
-from engines.video.sample import Script, VideoGenerator, conditions_of
 from engines.video.sampler import EYE_AWARE, generate
+from engines.video.shipped import fingerprint
 from engines.video.train_dit import DitTask, picture_scores, preview_rows
 from engines.video.training import fit
 
@@ -301,6 +302,14 @@ def test_commands(clips: Shards, codec: Codec, portrait: Portrait, tmp_path: Pat
     call(sample, picture, tmp_path / "out.mp4", "--codec", weights, "--dit", dit, "--motion",
          tmp_path / "m.npz", "--size", 128, "--steps", 1, "--device", "cpu")  # fmt: skip
     assert read_film(tmp_path / "out.mp4", None, 128).shape == (6, 128, 128, 3)
+    row = parse_row("dit+none+2:keypoints")
+    assert (row.generator, row.mode, row.name) == ("dit", "keypoints", "dit+none+2-keypoints")
+    assert open_generator(row, tmp_path).name == "dit"
+    for spec in ("dit+often:label", "dit+0:label"):
+        with pytest.raises(InvalidInput, match="number of steps"):
+            open_generator(parse_row(spec), tmp_path)
+    known = fingerprint(tmp_path)
     save_dit(DiT(CONFIG), "other", dit)
+    assert fingerprint(tmp_path) != known
     with pytest.raises(InvalidInput, match="another codec"):
         call(sample, picture, tmp_path / "out.mp4", "--codec", weights, "--dit", dit)

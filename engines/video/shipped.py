@@ -1,0 +1,29 @@
+"""Where the generator's weights lie. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+SHIPPED: Final = Path(__file__).parent / "shipped"
+"Of the weights that come with Saccade; docs/model-card.md says what they are."
+
+
+def codec_file(folder: Path) -> Path:
+    """The codec's weights in a folder."""
+    return folder / "codec.safetensors"
+
+
+def dit_file(folder: Path) -> Path:
+    """The transformer's; what is too large for one file lies beside it."""
+    return folder / "dit.safetensors"
+
+
+def fingerprint(folder: Path) -> str:
+    """Tells weights apart: of all there are in a folder; empty where there are none."""
+    files = sorted(folder.glob("*.safetensors"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:16] if files else ""
