@@ -9,6 +9,7 @@ COMMANDS = {
     "codec": ("engines.video.train_codec", "train the codec"),
     "latents": ("engines.video.latents", "training clips through the codec, for the transformer"),
     "dit": ("engines.video.train_dit", "train the diffusion transformer"),
+    "drift": ("engines.video.drift", "whether a portrait stays itself over minutes"),
     "sample": ("engines.video.sample", "videos from portraits, controls and sound"),
 }
 

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
         options.codec, options.dit, GUIDANCE[options.guidance], options.steps,
         seed=options.seed, device=options.device,
     )  # fmt: skip
-    portrait = enrol(_bytes(options.portrait), options.portrait.stem)
+    portrait = enrol(read_bytes(options.portrait), options.portrait.stem)
     script = _script(options, portrait)
     count = len(script.performance)
 
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
 def _script(options: argparse.Namespace, portrait: Portrait) -> Script:
     samples = None
     if options.sound:
-        samples = decode_audio(_bytes(options.sound), limit=MAX_SECONDS).samples
+        samples = decode_audio(read_bytes(options.sound), limit=MAX_SECONDS).samples
     controls, felt = read_track(options.motion) if options.motion else (None, None)
     count = round(options.seconds * FPS)
     if not count and samples is not None:
@@ -119,7 +119,12 @@ def _script(options: argparse.Namespace, portrait: Portrait) -> Script:
     return Script(performance, samples, options.label, options.text)
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        InvalidInput: It can not be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:

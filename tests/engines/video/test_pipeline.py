@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import csv
 from argparse import ArgumentParser
 from pathlib import Path
 
+import cv2
 import numpy as np
 import openpeople
 import pytest
 import torch
 
-from core import LATENT_FRAMES, ControlTrack, InvalidInput, KeypointTrack, MouthTrack, Portrait
+from core import (
+    LATENT_FRAMES,
+    WINDOW_FRAMES,
+    ControlTrack,
+    InvalidInput,
+    KeypointTrack,
+    MouthTrack,
+    Portrait,
+)
 from engines.commands import progress
 from engines.evaluate.footage import read_film
 from engines.evaluate.generators import Drive, open_generator, parse_row
 from engines.puppet import Puppet
 from engines.rig import build_rig
+from engines.video import drift, sample, train_dit
 from engines.video import latents as latents_command
-from engines.video import sample, train_dit
 from engines.video.clip import STILL, Clip
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_unit
 from engines.video.conditions import OWN, REACH, Conditions
@@ -278,6 +288,24 @@ def test_streams_what_whole_clips_give(
     assert np.abs(parts[0].astype(np.int16) - parts[1]).mean() > 2
 
 
+def test_drift_is_noticed() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.integers(60, 180, (2 * WINDOW_FRAMES, 3, 96, 96, 3), np.uint8)
+    watch = drift.Watch(len(first), lambda crops: float(crops.mean()) / 255)
+    softer = np.stack([[cv2.blur(crop, (3, 3)) for crop in crops] for crops in first])
+    rounds: tuple[U8, ...] = (first, first, first + np.uint8(12), softer.astype(np.uint8))
+    for frames in rounds:
+        watch.see(frames[:WINDOW_FRAMES])
+        watch.see(frames[WINDOW_FRAMES:])
+    same, warmer, blurred = watch.rounds[1:]
+    assert same.colour == 0 and same.sharpness == 1 and np.isnan(same.psnr)
+    assert warmer.colour == pytest.approx(12) and warmer.sharpness == pytest.approx(1)
+    assert warmer.psnr == pytest.approx(20 * np.log10(255 / 12))
+    assert warmer.identity == pytest.approx(same.identity + 12 / 255)
+    assert blurred.colour < 1 and blurred.sharpness < 0.5
+    assert drift.strip(watch.moments).shape == (4 * 96, 6 * 3 * 96, 3)
+
+
 def test_commands(clips: Shards, codec: Codec, portrait: Portrait, tmp_path: Path) -> None:
     """latents, dit and sample, as on the command line."""
     weights = tmp_path / "codec.safetensors"
@@ -298,16 +326,24 @@ def test_commands(clips: Shards, codec: Codec, portrait: Portrait, tmp_path: Pat
     save_dit(DiT(CONFIG), codec_id(load_codec(weights)), dit)
     people = Path(openpeople.__file__).parent / "data" / "curated"
     picture = people / "P001" / "assets" / "studio_portrait.jpg"
-    np.savez(tmp_path / "m.npz", controls=ControlTrack.neutral(6, yaw=5).values)
+    np.savez(tmp_path / "m.npz", controls=ControlTrack.neutral(8, yaw=5).values)
     call(sample, picture, tmp_path / "out.mp4", "--codec", weights, "--dit", dit, "--motion",
          tmp_path / "m.npz", "--size", 128, "--steps", 1, "--device", "cpu")  # fmt: skip
-    assert read_film(tmp_path / "out.mp4", None, 128).shape == (6, 128, 128, 3)
+    assert read_film(tmp_path / "out.mp4", None, 128).shape == (8, 128, 128, 3)
+    call(drift, picture, tmp_path / "m.npz", tmp_path / "drift", "--codec", weights, "--dit", dit,
+         "--seconds", 0.4, "--minutes", 0.02, "--steps", 1)  # fmt: skip
     row = parse_row("dit+none+2:keypoints")
     assert (row.generator, row.mode, row.name) == ("dit", "keypoints", "dit+none+2-keypoints")
     assert open_generator(row, tmp_path).name == "dit"
     for spec in ("dit+often:label", "dit+0:label"):
         with pytest.raises(InvalidInput, match="number of steps"):
             open_generator(parse_row(spec), tmp_path)
+    with (tmp_path / "drift" / "drift.csv").open() as file:
+        rounds = list(csv.DictReader(file))
+    assert len(rounds) == 4 and {"drift.png", "rounds.png", "last.mp4"} <= {
+        path.name for path in (tmp_path / "drift").iterdir()
+    }
+    assert all(float(one["colour"]) < 3 and float(one["sharpness"]) > 0.9 for one in rounds)
     known = fingerprint(tmp_path)
     save_dit(DiT(CONFIG), "other", dit)
     assert fingerprint(tmp_path) != known
