@@ -14,6 +14,7 @@ import torch
 
 from core import (
     LATENT_FRAMES,
+    U8,
     WINDOW_FRAMES,
     ControlTrack,
     InvalidInput,
