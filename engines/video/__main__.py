@@ -7,7 +7,10 @@ from engines.commands import main
 COMMANDS = {
     "render": ("engines.video.data.render", "training clips: portraits moved by the puppet"),
     "codec": ("engines.video.train_codec", "train the codec"),
-    "latents": ("engines.video.latents", "training clips through the codec, for the transformer"),
+    "latents": (
+        "engines.video.make_latents",
+        "training clips as the transformer wants them",
+    ),
     "dit": ("engines.video.train_dit", "train the diffusion transformer"),
     "drift": ("engines.video.drift", "whether a portrait stays itself over minutes"),
     "sample": ("engines.video.sample", "videos from portraits, controls and sound"),

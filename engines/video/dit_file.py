@@ -11,12 +11,12 @@ from engines.video.weights import read_weights, save_weights
 
 
 def save_dit(dit: DiT, codec: str, path: Path) -> None:
-    """Write a transformer; ``codec`` is the `latents.codec_id` of the codec it goes with."""
+    """Write a transformer; ``codec`` is the `coding.codec_id` of the codec it goes with."""
     save_weights(dit, {"kind": "dit", "codec": codec, **dit.config.as_dict()}, path)
 
 
 def load_dit(path: Path) -> tuple[DiT, str]:
-    """The transformer in evaluation mode, and the `latents.codec_id` of its codec.
+    """The transformer in evaluation mode, and the `coding.codec_id` of its codec.
 
     Raises:
         InvalidInput: There is none in this file.

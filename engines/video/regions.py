@@ -74,7 +74,7 @@ class Regions:
         out = np.empty((3, side, side, 3), np.uint8)
         for k in range(3):
             cv2.warpAffine(
-                frame, self._from_region(k, side), (side, side), out[k],
+                frame, self.from_region(k, side), (side, side), out[k],
                 cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE,
             )  # fmt: skip
         return out
@@ -87,7 +87,7 @@ class Regions:
             frame: uint8 ``[H, W, 3]``, contiguous; changed and returned.
         """
         side = crops.shape[1]
-        mask = _feather(side)
+        mask = feather(side)
         height, width = frame.shape[:2]
         for k in range(3):
             x, y = self.centres[k]
@@ -97,7 +97,7 @@ class Regions:
             if right <= left or bottom <= top:
                 continue
             shift = np.array([[0, 0, left], [0, 0, top]], np.float64)
-            matrix = self._from_region(k, side) - shift
+            matrix = self.from_region(k, side) - shift
             size = (right - left, bottom - top)
             part = cv2.warpAffine(crops[k], matrix, size, flags=cv2.INTER_LINEAR)
             weight = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR)[..., None]
@@ -105,7 +105,7 @@ class Regions:
             under[:] = (under + weight * (part.astype(np.float32) - under) + 0.5).astype(np.uint8)
         return frame
 
-    def _from_region(self, k: int, side: int) -> F32:
+    def from_region(self, k: int, side: int) -> F32:
         """Affine map ``[2, 3]`` from a region's pixels to the picture's, centres at integers."""
         step = 2 * float(self.halves[k]) / side
         across = -step if MIRRORED[k] else step
@@ -114,7 +114,7 @@ class Regions:
         return np.array([[across, 0, x - across * middle], [0, step, y - step * middle]])
 
 
-def _feather(side: int) -> F32:
+def feather(side: int) -> F32:
     """Weight of a region's pixels in the picture, float32 ``[side, side]``."""
     edge = np.minimum(np.arange(side) + 0.5, side - np.arange(side) - 0.5) / (FEATHER * side)
     ramp = np.clip(edge, 0, 1)

@@ -21,7 +21,7 @@ from core import F32, U8, Portrait
 from engines import warp
 from engines.puppet import POSE_LIMIT
 from engines.rig import build_rig
-from engines.video.regions import Regions, _feather
+from engines.video.regions import Regions, feather
 from face import rotation
 
 SHIFT_LIMIT: Final = 0.08
@@ -274,11 +274,11 @@ def _place(regions: Regions, k: int, wide: U8, side: int) -> _Place:
     bottom = int(np.clip(y + half + 1, top + 1, height))
     if half < COARSE * side:
         side = max(round(half), 2)
-    matrix, coarse = (np.array(regions._from_region(k, n), np.float64) for n in (side, CELLS))
+    matrix, coarse = (np.array(regions.from_region(k, n), np.float64) for n in (side, CELLS))
     matrix[:, 2] -= (left, top)
     coarse[:, 2] -= (left, top)
     weight = cv2.warpAffine(
-        _feather(side), matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR
+        feather(side), matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR
     )
     weight = np.asarray(weight, np.float32).reshape(bottom - top, right - left)
     box = (slice(top, bottom), slice(left, right))

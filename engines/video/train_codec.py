@@ -43,8 +43,9 @@ from engines.video.training import fit, groups_of
 
 logger = logging.getLogger(__name__)
 
-WINDOWS: Final = (2, 3)
-"Latent frames of a training window, drawn for each batch: the last has nearly a full memory."
+WINDOWS: Final = (1, 1, 2, 3)
+"""Latent frames of a training window, drawn for each batch. Frames of one window are near each
+other, so short ones show more for the same work; the longest have nearly a full memory."""
 PERCEIVED: Final = 2
 "Frames of each window that the perceptual loss looks at: it costs as much as the rest."
 CHANGED: Final = 0.05

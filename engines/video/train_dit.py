@@ -15,19 +15,21 @@ import torch
 from torch import Tensor
 
 from core import LATENT_FRAMES, U8, InvalidInput
+from engines.video.batches import move
 from engines.video.codec import Codec, load_codec
+from engines.video.coding import codec_id, decode
 from engines.video.data.shards import Shards, open_shards
 from engines.video.dit import DiT
 from engines.video.dit_config import PRESETS, DitConfig, preset
 from engines.video.dit_file import save_dit
 from engines.video.flow import FLOW, FlowConfig, mix, training_loss
 from engines.video.guidance import UNGUIDED
-from engines.video.latents import LatentBatch, Latents, codec_id, decode, join, open_latents
+from engines.video.latents import LatentBatch, Latents, join, open_latents
 from engines.video.plan import Plan, add_plan_arguments, plan_of
 from engines.video.regions import MIRRORED, REGIONS
 from engines.video.sampler import generate
 from engines.video.schedule import WINDOW
-from engines.video.training import fit, groups_of, move
+from engines.video.training import fit, groups_of
 
 FRAMES: Final = 8
 "Latent frames of a training clip: four windows, of which the last two have all their context."

@@ -27,9 +27,9 @@ from engines.video.codec import (
     to_bytes,
     to_unit,
 )
+from engines.video.coding import codec_id
 from engines.video.data.shards import open_shards, pack, write_shard
 from engines.video.decoder import DecoderCache
-from engines.video.latents import codec_id
 from engines.video.train_codec import CodecTask, Windows, add_arguments, draw, run, scores, sheet
 from engines.video.weights import save_weights
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -28,24 +29,18 @@ from engines.evaluate.generators import Drive, open_generator, parse_row
 from engines.puppet import Puppet
 from engines.rig import build_rig
 from engines.video import drift, sample, train_dit
-from engines.video import latents as latents_command
+from engines.video import make_latents as latents_command
 from engines.video.clip import STILL, Clip
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_unit
+from engines.video.coding import codec_id, decode, encode_clip
 from engines.video.conditions import OWN, REACH, Conditions
 from engines.video.data.shards import Shards, open_shards, pack, write_shard
 from engines.video.dit import DiT
 from engines.video.dit_config import DitConfig
 from engines.video.dit_file import load_dit, save_dit
 from engines.video.generator import Script, VideoGenerator, conditions_of
-from engines.video.latents import (
-    INDEX,
-    Latents,
-    codec_id,
-    decode,
-    encode_clip,
-    make_latents,
-    open_latents,
-)
+from engines.video.latents import INDEX, Latents, open_latents
+from engines.video.make_latents import make_latents
 from engines.video.performance import from_controls, in_regions
 from engines.video.plan import Plan
 from engines.video.render_frames import regions_of
@@ -192,6 +187,22 @@ def test_latents_go_on(
     (tmp_path / INDEX).write_text("{}")
     with pytest.raises(InvalidInput, match="is damaged"):
         open_latents(tmp_path)
+
+
+def test_latents_grow_with_the_clips(
+    clips: Shards, codec: Codec, latents: Latents, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "clips", tmp_path / "latents"
+    folder.mkdir()
+    for path in clips.paths:
+        shutil.copy(path, folder)
+        make_latents(open_shards(folder), codec, out, quiet)
+    made = open_latents(out)
+    assert made.entries == latents.entries
+    np.testing.assert_array_equal(made.latents, latents.latents)
+    (folder / clips.paths[0].name).unlink()
+    with pytest.raises(InvalidInput, match="other clips"):
+        make_latents(open_shards(folder), codec, out, quiet)
 
 
 def test_transformer_trains(clips: Shards, codec: Codec, latents: Latents, tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from core import InvalidInput, Unavailable
 from engines.video import training, weights
+from engines.video.batches import Batches
 from engines.video.checkpoint import NAME, PREVIOUS
 from engines.video.plan import Plan, seconds_of
-from engines.video.training import PATIENCE, Average, Batches, Diverged, fit, groups_of
+from engines.video.training import PATIENCE, Average, Diverged, fit, groups_of
 from engines.video.weights import read_weights, save_weights
 
 QUICK = Plan(steps=12, batch=4, rate=1e-2, warm=3, precision="fp32", device="cpu", threads=1, log=4)
