@@ -12,6 +12,7 @@ COMMANDS = {
         "training clips as the transformer wants them",
     ),
     "dit": ("engines.video.train_dit", "train the diffusion transformer"),
+    "gallery": ("engines.video.gallery", "sheets of portraits, beside the puppet"),
     "drift": ("engines.video.drift", "whether a portrait stays itself over minutes"),
     "sample": ("engines.video.sample", "videos from portraits, controls and sound"),
 }

@@ -28,7 +28,7 @@ from engines.evaluate.footage import read_film
 from engines.evaluate.generators import Drive, open_generator, parse_row
 from engines.puppet import Puppet
 from engines.rig import build_rig
-from engines.video import drift, sample, train_dit
+from engines.video import drift, gallery, sample, train_dit
 from engines.video import make_latents as latents_command
 from engines.video.clip import STILL, Clip
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_unit
@@ -344,6 +344,11 @@ def test_commands(clips: Shards, codec: Codec, portrait: Portrait, tmp_path: Pat
     assert read_film(tmp_path / "out.mp4", None, 128).shape == (8, 128, 128, 3)
     call(drift, picture, tmp_path / "m.npz", tmp_path / "drift", "--codec", weights, "--dit", dit,
          "--seconds", 0.4, "--minutes", 0.02, "--steps", 1)  # fmt: skip
+    call(gallery, picture, "--out", tmp_path / "sheets", "--codec", weights, "--dit", dit,
+         "--steps", 1, "--rows", "puppet", "none", "--cell", 60)  # fmt: skip
+    sheet = cv2.imread(str(tmp_path / "sheets" / "studio_portrait.png"))
+    assert sheet is not None and sheet.shape == (2 * 76, 11 * 60, 3)
+    assert np.abs(sheet[16:76].astype(np.int16) - sheet[92:]).mean() > 0.5
     row = parse_row("dit+none+2:keypoints")
     assert (row.generator, row.mode, row.name) == ("dit", "keypoints", "dit+none+2-keypoints")
     assert open_generator(row, tmp_path).name == "dit"
