@@ -14,6 +14,7 @@ COMMANDS = {
     "dit": ("engines.video.train_dit", "train the diffusion transformer"),
     "gallery": ("engines.video.gallery", "sheets of portraits, beside the puppet"),
     "drift": ("engines.video.drift", "whether a portrait stays itself over minutes"),
+    "train": ("engines.video.train_all", "all of these stages, in the time there is"),
     "sample": ("engines.video.sample", "videos from portraits, controls and sound"),
 }
 

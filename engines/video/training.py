@@ -40,6 +40,12 @@ class Diverged(SaccadeError):
     code = "diverged"
 
 
+class Stopped(SaccadeError):
+    """Training was interrupted, and saved."""
+
+    code = "stopped"
+
+
 class Task(Protocol):
     """What is trained. `fit` moves ``module`` and every batch to the device."""
 
@@ -139,7 +145,7 @@ def fit(task: Task, plan: Plan, out: Path, progress: Progress) -> None:
         progress: Told after every step.
 
     Raises:
-        Diverged: See there.
+        Diverged, Stopped: See there.
         InvalidInput: The checkpoint in ``out`` is of another network.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -193,9 +199,10 @@ class _Run:
                 self.progress(int(TICKS * done), TICKS, note)
                 self._keep()
             self._save()
-            if not interrupt.asked:
-                self._look()
-                self.curves.write()
+            if interrupt.asked:
+                raise Stopped(f"Stopped at step {self.step}. The same command goes on from there.")
+            self._look()
+            self.curves.write()
 
     def _learn(self, batches: Batches, done: float) -> None:
         """One step of the optimiser; none where a number is not one."""

@@ -22,7 +22,7 @@ from engines.video import training, weights
 from engines.video.batches import Batches
 from engines.video.checkpoint import NAME, PREVIOUS
 from engines.video.plan import Plan, seconds_of
-from engines.video.training import PATIENCE, Average, Diverged, fit, groups_of
+from engines.video.training import PATIENCE, Average, Diverged, Stopped, fit, groups_of
 from engines.video.weights import read_weights, save_weights
 
 QUICK = Plan(steps=12, batch=4, rate=1e-2, warm=3, precision="fp32", device="cpu", threads=1, log=4)
@@ -81,7 +81,8 @@ def test_resumed_is_uninterrupted(tmp_path: Path, accumulate: int) -> None:
     plan = replace(QUICK, accumulate=accumulate)
     whole, first, second = Line(), Line(stop=5), Line()
     fit(whole, plan, tmp_path / "whole", quiet)
-    fit(first, plan, tmp_path / "cut", quiet)
+    with pytest.raises(Stopped, match="step 6"):
+        fit(first, plan, tmp_path / "cut", quiet)
     assert first.steps[-1][0] == 5
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     fit(second, plan, tmp_path / "cut", quiet)
@@ -99,7 +100,8 @@ def test_resumed_is_uninterrupted(tmp_path: Path, accumulate: int) -> None:
 
 def test_curves_go_on(tmp_path: Path) -> None:
     """The table of two goes has every interval once, and the picture is there."""
-    fit(Line(stop=9), QUICK, tmp_path, quiet)
+    with pytest.raises(Stopped):
+        fit(Line(stop=9), QUICK, tmp_path, quiet)
     fit(Line(), QUICK, tmp_path, quiet)
     with (tmp_path / "curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
