@@ -37,6 +37,8 @@ class Sizes:
     dit_batch: int
     frames: int
     "Latent frames of a clip for the transformer."
+    picture: int = 512
+    "Pixels of the pictures that clips are cut from."
 
 
 SIZES: Final = {
@@ -75,6 +77,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         "--portraits", options.portraits, "--motion", options.motion,
         *(("--speech", *options.speech) if options.speech else ()),
         "--cache", out / "portraits", "--workers", os.cpu_count() or 1,
+        "--size", sizes.picture,
     ]  # fmt: skip
     held = ["--held-out", "--out", out / "held", "--hours", HELD_HOURS, "--seed", HELD_SEED]
     minutes = ["--hours", options.hours, "--budget", RENDER * budget / 60]

@@ -42,7 +42,7 @@ def test_all_stages(portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     torch.set_num_threads(1)
     least = DitConfig(channels=32, width=32, blocks=1, heads=2, feed=64, text=16)
     monkeypatch.setitem(dit_config.PRESETS, "least", least)
-    monkeypatch.setitem(train_all.SIZES, "cpu", Sizes("tiny", "least", 2, 2, 4))
+    monkeypatch.setitem(train_all.SIZES, "cpu", Sizes("tiny", "least", 2, 2, 4, 128))
     monkeypatch.setattr(train_all, "LEAST", 1.0)
     monkeypatch.setattr(train_all, "HELD_HOURS", 1e-4)
     export(tmp_path / "motion", 1, 50, 0)
