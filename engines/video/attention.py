@@ -33,29 +33,27 @@ class QKNorm(nn.Module):
         return F.rms_norm(x.float(), self.scale.shape, self.scale.float(), 1e-6).to(x.dtype)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Softmax attention.
 
     Args:
         q: ``[..., N, heads, head]``.
         k: ``[..., M, heads, head]``.
         v: As ``k``.
-        mask: bool ``[..., M]``: which keys are there; None is all.
 
     Returns:
         ``[..., N, heads * head]``.
     """
     before = q.shape[:-3]
     q, k, v = (t.to(v.dtype).flatten(0, -4).transpose(1, 2) for t in (q, k, v))
-    seen = None if mask is None else mask.expand(*before, -1).reshape(len(q), 1, 1, -1)
     if v.dtype == torch.bfloat16 and v.device.type == "cpu":
-        out = _spelt_out(q, k, v, seen)
+        out = _spelt_out(q, k, v)
     else:
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        out = F.scaled_dot_product_attention(q, k, v)
     return torch.unflatten(out.transpose(1, 2).flatten(2), 0, before)
 
 
-def _spelt_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def _spelt_out(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention by matrix products, ``[N, heads, n, head]``.
 
     In bfloat16 on CPUs torch's own kernel uses no matrix instructions: two to six times slower in
@@ -63,8 +61,6 @@ def _spelt_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """
     with torch.autocast("cpu", enabled=False):
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, float("-inf"))
         out: Tensor = scores.softmax(-1) @ v
     return out
 

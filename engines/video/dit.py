@@ -21,7 +21,6 @@ rectified flow and a mean that is not zero); CogPortrait section 3.4 (order of t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -34,54 +33,18 @@ from engines.video.attention import Block, KeysValues, attend
 from engines.video.clip import TOKEN_WIDTH
 from engines.video.conditions import OWN, Conditions
 from engines.video.dit_config import NEAR, DitConfig
+from engines.video.forcing import groups_of_windows
 from engines.video.guidance import CELLS, FRAME
 from engines.video.regions import REGIONS
 from engines.video.rope import positions, rotate
 from engines.video.schedule import WINDOW
 from engines.video.text import LENGTH
+from engines.video.told import Sink, Told
 
 NOISY, CLEAN, REFERENCE = range(3)
 OFFSET: Final = 8
 "Latent frames from the end of a window to its reference; 4 to 30 in training (free)."
 _WAVES: Final = 128
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Told:
-    """Conditions made ready for the layers: the same at every step of a window."""
-
-    pose: Tensor
-    "``[B, L, 108, width]``: what is added to the tokens."
-    text: list[KeysValues]
-    "By layer, ``[B, W or 1, 16, heads / 2, head]``."
-    audio: list[KeysValues]
-    "By layer, ``[B, L, 16, heads, head]``: what each latent frame hears."
-
-    def after(self, other: Told) -> Told:
-        """``other``'s windows, then these: one batch of windows with two kinds of conditions."""
-
-        def wide(told: Told, kv: KeysValues) -> KeysValues:
-            windows = told.pose.shape[1] // WINDOW
-            return kv[0].expand(-1, windows, -1, -1, -1), kv[1].expand(-1, windows, -1, -1, -1)
-
-        text = [
-            _join(wide(other, a), wide(self, b)) for a, b in zip(other.text, self.text, strict=True)
-        ]
-        audio = [_join(a, b) for a, b in zip(other.audio, self.audio, strict=True)]
-        return Told(torch.cat((other.pose, self.pose), 1), text, audio)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sink:
-    """The reference as the layers see it: made once a portrait."""
-
-    latents: Tensor
-    "``[B, 108, C]``: its latents."
-    beside: Tensor
-    """``[B, 108, width]``: its latents and keypoints at their own places, added to every frame's
-    tokens."""
-    layers: list[KeysValues]
-    "Keys without positions, and values, ``[B, 108, heads, head]``."
 
 
 class DiT(nn.Module):
@@ -240,32 +203,39 @@ class DiT(nn.Module):
     def _windows(
         self, x: Tensor, sigma: Tensor, told: Told, sink: Sink, windows: int, offset: int
     ) -> Tensor:
-        """Tokens ``[B, W, 216, width]`` of clean, then noisy windows through all layers.
+        """Tokens ``[B, V, 216, width]`` of clean, then noisy windows through all layers.
 
-        ``windows`` are noisy, all but the last of them clean. Times are counted from the clip's
-        start here, which gives the same as `step`: only differences count.
+        ``windows`` are noisy, all but the last of them clean. Times are counted from each window's
+        own start, as in `step`.
         """
-        past, before = windows - 1, self.config.context // WINDOW
-        number = torch.tensor([*range(past), *range(windows)], device=x.device)
-        ends = [WINDOW * n + WINDOW - 1 + offset for n in range(windows)]
-        own = _of_windows(self._tables(range(WINDOW * windows), x.device), windows, number)
-        after = _of_windows(self._tables(ends, x.device), windows, number)
-        # Context of window n among the clean ones, with ``before`` empty ones put in front.
-        context = number[:, None] + torch.arange(before, device=x.device)
-        there = (context >= before).repeat_interleave(WINDOW * FRAME, 1)
-        always = there.new_ones(len(number), FRAME)
-        mask = torch.cat((always, there, always, always), 1)
+        past, here = windows - 1, x.device
+        groups = groups_of_windows(windows, self.config.context // WINDOW, here)
+        order = torch.cat([group.which for group in groups]).argsort()
+        own, after = self._tables(range(WINDOW), here), self._tables([WINDOW - 1 + offset], here)
+        ago = [self._tables(range(-t, WINDOW - t), here)
+               for t in range(WINDOW, WINDOW * len(groups[-1].remembered) + 1, WINDOW)]  # fmt: skip
         shared, last = self._times(sigma)
         for i, block in enumerate(self._blocks()):
             m = block.modulations(shared)
             q, k, v = block.project(x, m)
+            sunk = rotate(sink.layers[i][0], after)[:, None], sink.layers[i][1][:, None]
+            earlier = [rotate(k[:, :past], tables) for tables in ago]
             q, k = rotate(q, own), rotate(k, own)
-            first = sink.layers[i][0][:, None].expand(-1, len(number), -1, -1, -1)
-            keys = (rotate(first, after), _pick(k[:, :past], context, before), k)
-            first = sink.layers[i][1][:, None].expand(-1, len(number), -1, -1, -1)
-            values = (first, _pick(v[:, :past], context, before), v)
-            seen = attend(q, torch.cat(keys, 2), torch.cat(values, 2), mask)
-            x = block.finish(x, seen, m, (told.text[i], told.audio[i]))
+            seen = []
+            for group in groups:
+                count = len(group.which)
+                keys = [sunk[0].expand(-1, count, -1, -1, -1)]
+                values = [sunk[1].expand(-1, count, -1, -1, -1)]
+                for n, which in enumerate(group.remembered):
+                    keys.append(earlier[n].index_select(1, which))
+                    values.append(v.index_select(1, which))
+                keys.append(k.index_select(1, group.which))
+                values.append(v.index_select(1, group.which))
+                asked = q.index_select(1, group.which)
+                seen.append(attend(asked, torch.cat(keys, 2), torch.cat(values, 2)))
+            x = block.finish(
+                x, torch.cat(seen, 1).index_select(1, order), m, (told.text[i], told.audio[i])
+            )
         return self._leave(x, last)
 
     def _relative(
@@ -336,19 +306,3 @@ def _by_window(x: Tensor) -> Tensor:
 def _near(x: Tensor) -> Tensor:
     """``[B, 8 + 8 L, ...]`` → what each latent frame hears, ``[B, L, 16, ...]``."""
     return x.unfold(1, NEAR, OWN).movedim(-1, 2)
-
-
-def _pick(x: Tensor, context: Tensor, before: int) -> Tensor:
-    """Context ``[B, W, before * 216, ...]`` of each window, out of the clean ones in ``x``."""
-    empty = x.new_zeros(len(x), before, *x.shape[2:])
-    return torch.cat((empty, x), 1)[:, context].flatten(2, 3)
-
-
-def _of_windows(tables: KeysValues, windows: int, number: Tensor) -> KeysValues:
-    """Tables of a whole clip → those of each window in ``number``."""
-    cos, sin = (torch.unflatten(t, 0, (windows, -1))[number] for t in tables)
-    return cos, sin
-
-
-def _join(a: KeysValues, b: KeysValues) -> KeysValues:
-    return torch.cat((a[0], b[0]), 1), torch.cat((a[1], b[1]), 1)

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from engines.video.attention import KeysValues
 from engines.video.conditions import Conditions
-from engines.video.dit import CLEAN, OFFSET, DiT, Told
+from engines.video.dit import CLEAN, OFFSET, DiT
 from engines.video.rope import positions, rotate
 from engines.video.schedule import WINDOW
+from engines.video.told import Told
 
 
 class Stream:

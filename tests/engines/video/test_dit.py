@@ -239,13 +239,8 @@ def test_rope_sees_differences_alone() -> None:
 def test_attention_in_half_precision_is_the_same() -> None:
     rng = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 3, 40, 4, 16, generator=rng) for _ in range(3))
-    mask = torch.rand(3, 40, generator=rng) < 0.5
-    for seen in (None, mask):
-        exact, half = (attend(q.to(t), k.to(t), v.to(t), seen) for t in (torch.float32, HALF))
-        assert half.dtype == HALF and (exact - half.float()).abs().max() < 0.05
-    kept = mask[1]  # what is masked might as well not be there
-    less = attend(q[:, 1], k[:, 1, kept], v[:, 1, kept])
-    assert torch.allclose(attend(q, k, v, mask)[:, 1], less, atol=1e-5)
+    exact, half = (attend(q.to(t), k.to(t), v.to(t)) for t in (torch.float32, HALF))
+    assert half.dtype == HALF and (exact - half.float()).abs().max() < 0.05
 
 
 def test_conditions_of_a_clip_know_the_sound_around() -> None:
