@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engines.video.guidance import FRAME
+from engines.video.guidance import CELLS, FRAME
 
 KeysValues: TypeAlias = tuple[Tensor, Tensor]
 
@@ -150,8 +150,11 @@ class Block(nn.Module):
             windows = x.shape[1]
             x = x + self.text(x, (text[0].expand(-1, windows, -1, -1, -1),
                                   text[1].expand(-1, windows, -1, -1, -1)))  # fmt: skip
-            frames = torch.unflatten(x, 2, (-1, FRAME)).flatten(1, 2)
-            x = x + self.audio(frames, (k, v)).reshape(x.shape)
+            # What the eyes do with speech is in their keypoints: the mouth alone listens.
+            frames = torch.unflatten(x, 2, (-1, FRAME))
+            eyes, mouth = frames[:, :, :, : -CELLS * CELLS], frames[:, :, :, -CELLS * CELLS :]
+            heard = self.audio(mouth.flatten(1, 2), (k, v)).reshape(mouth.shape)
+            x = torch.cat((eyes, mouth + heard), 3).flatten(2, 3)
         h = F.layer_norm(x, x.shape[-1:]) * (1 + m[4]) + m[3]
         out: Tensor = x + m[5] * self.fall(F.gelu(self.rise(h), approximate="tanh"))
         return out

@@ -8,6 +8,7 @@ from typing import Final
 from core import LATENT_FRAMES, InvalidInput
 from engines.video.clip import TOKENS_PER_FRAME
 from engines.video.guidance import FRAME
+from engines.video.regions import REGIONS
 from engines.video.schedule import WINDOW
 from engines.video.text import LENGTH
 
@@ -84,7 +85,7 @@ def flops(config: DitConfig, context: int | None = None, *, cached: bool = True)
         "attention": sum(4 * n * keys * d for n, keys in rows),
         "projections": 8 * tokens * d * d,
         "text": 4 * told * half * (d + LENGTH),
-        "audio": 4 * told * d * (d + NEAR),
+        "audio": 4 * told * d * (d + NEAR) // len(REGIONS),
         "feed-forward": 4 * tokens * d * config.feed,
     }
     parts = {name: config.blocks * count for name, count in parts.items()}
