@@ -27,7 +27,12 @@ SOFT: Final = 0.7
 "Standard deviation of a line across, plane pixels (free): wide enough to move between pixels."
 _DOTS: Final = 32
 "Dots a line is made of: closer than `SOFT` for any brow that fits the region."
-_EYES: Final = (("lid_left", "brow_left", "iris_left"), ("lid_right", "brow_right", "iris_right"))
+OF_EYE: Final = tuple(
+    [i for part in ("lid", "brow", "iris")
+     for i in range(*KEYPOINT_SLICES[f"{part}_{side}"].indices(62))]
+    for side in ("left", "right")
+)  # fmt: skip
+"Which of the 62 keypoints are of the eye in the first and in the second region: 31 each."
 _LINES: Final = (
     tuple(range(9)),  # lower lid, corner to corner
     (8, 9, 10, 11, 12, 13, 14, 15, 0),  # upper lid
@@ -43,11 +48,8 @@ class Raster(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        own = [
-            [i for name in eye for i in range(*KEYPOINT_SLICES[name].indices(62))] for eye in _EYES
-        ]
         dots, steps = _dotted()
-        self.register_buffer("own", torch.tensor(own), False)
+        self.register_buffer("own", torch.tensor(OF_EYE), False)
         self.register_buffer("dots", torch.from_numpy(dots), False)
         self.register_buffer("steps", torch.from_numpy(steps), False)
 

@@ -141,14 +141,17 @@ class Codec(nn.Module):
         features = self.reference(reference, region)
         return self.decoder(latents, features, self.decoder.cache(len(latents)))[0]  # type: ignore[no-any-return]
 
-    def forward(self, frames: Tensor, reference: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
-        """Through both, with noise between them: frames and (clean) latents. For training."""
+    def forward(
+        self, frames: Tensor, reference: Tensor, region: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Through both, with noise between them: frames, and (clean) latents of them and of the
+        reference. For training."""
         latents, still = self.encoder(frames, reference, region)
         deviation = self.config.noise * torch.rand(len(latents), 1, 1, 1, 1).to(latents)
         seen = latents + deviation * torch.randn_like(latents)
         features = self.decoder.reference(reference, still, region)
         made, _ = self.decoder(seen, features, self.decoder.cache(len(latents)))
-        return made, latents
+        return made, latents, still
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:

@@ -24,6 +24,10 @@ SOFT: Final = 1e-3
 "Errors below are squared rather than absolute: a thousandth of the range (Charbonnier)."
 
 
+OPENING: Final = 4.0
+"How much more the space between the lids counts (free): who looks where is seen in few pixels."
+
+
 @dataclass(frozen=True, slots=True)
 class LossWeights:
     """Of each part beside the absolute error, which counts 1 (free)."""
@@ -31,15 +35,23 @@ class LossWeights:
     gradient: float = 1.0
     temporal: float = 0.5
     perceptual: float = 0.1
+    motion: float = 0.1
+    "Of `engines.video.motion_reader`."
     adversarial: float = 0.0
     begin: float = 0.6
     "Share of the training after which the adversary enters, over a tenth of it."
 
 
-def emphasis(frames: Tensor, reference: Tensor) -> Tensor:
+def emphasis(frames: Tensor, reference: Tensor, gaze: Tensor | None = None) -> Tensor:
     """How much each pixel counts, ``[N, 1, H, W]``, 1 on average.
 
-    Up to 5 where the frame is not the reference, and up to 2 more at edges (free).
+    Up to 5 where the frame is not the reference, up to 2 more at edges, and up to `OPENING` times
+    that between the lids (free).
+
+    Args:
+        frames: The truth.
+        reference: What it is compared with.
+        gaze: ``[N, 1, H, W]`` from `openings`; None where no eye is seen.
     """
     change = (frames - reference).abs().mean(1, keepdim=True)
     edges = functional.pad(_across(frames).abs(), (0, 1)) + functional.pad(
@@ -48,7 +60,28 @@ def emphasis(frames: Tensor, reference: Tensor) -> Tensor:
     edges = edges.mean(1, keepdim=True)
     weight = 1.0 + 4.0 * (change * 2.0).clamp(max=1.0) + 2.0 * (edges * 2.0).clamp(max=1.0)
     weight = functional.avg_pool2d(weight, 5, stride=1, padding=2, count_include_pad=False)
+    if gaze is not None:
+        weight = weight * (1 + (OPENING - 1) * gaze)
     return weight / weight.mean()
+
+
+def openings(lids: Tensor, side: int) -> Tensor:
+    """Where eyes are between their lids, 0 to 1: Gaussians as wide as a third of the eye.
+
+    Args:
+        lids: ``[N, 16, 2]``: a ring around each, region coordinates; all zeros for no eye.
+        side: Pixels.
+
+    Returns:
+        ``[N, 1, side, side]``.
+    """
+    along = (torch.arange(side, device=lids.device) + 0.5) * (2 / side) - 1
+    wide = lids[..., 0].amax(1) - lids[..., 0].amin(1)
+    spread = (0.3 * wide).clamp(min=1e-3)[:, None]
+    x, y = (torch.exp(-(along - at[:, None]).square() / (2 * spread.square()))
+            for at in lids.mean(1).unbind(-1))  # fmt: skip
+    near = (y[:, :, None] * x[:, None])[:, None]
+    return near * (wide > 0)[:, None, None, None]
 
 
 def absolute(out: Tensor, frames: Tensor, weight: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import argparse
 import copy
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core import LATENT_FRAMES, U8, SaccadeError
+from core import LATENT_FRAMES, MOUTH_CHANNELS, U8, SaccadeError
 from engines.evaluate.networks.weights import Weights
+from engines.video.adapter import OF_EYE
 from engines.video.codec import (
+    GRID,
     PRESETS,
     Codec,
     CodecConfig,
@@ -35,8 +37,10 @@ from engines.video.losses import (
     adversarial,
     emphasis,
     gradient,
+    openings,
     temporal,
 )  # fmt: skip
+from engines.video.motion_reader import POINTS, MotionReader
 from engines.video.plan import Plan, add_plan_arguments, plan_of
 from engines.video.regions import REGIONS, SIDE
 from engines.video.training import fit, groups_of
@@ -50,6 +54,8 @@ PERCEIVED: Final = 2
 "Frames of each window that the perceptual loss looks at: it costs as much as the rest."
 CHANGED: Final = 0.05
 "Of full scale: what differs more from the reference counts as changed."
+LIDS: Final = slice(0, 16)
+"The lids' ring among an eye's keypoints."
 HELD: Final = 48
 "Windows of the validation, the same every time."
 SHOWN: Final = 8
@@ -66,6 +72,12 @@ class Windows:
     "uint8 ``[B, 96, 96, 3]``."
     region: Tensor
     "int64 ``[B]``."
+    points: Tensor
+    "float32 ``[B, T, 31, 2]``: the eye's keypoints, zeros for a mouth."
+    reference_points: Tensor
+    "float32 ``[B, 31, 2]``."
+    mouth: Tensor
+    "float32 ``[B, T, 9]``: what the mouth does."
 
 
 def draw(shards: Shards, rng: np.random.Generator, size: int, latents: int) -> Windows:
@@ -73,23 +85,33 @@ def draw(shards: Shards, rng: np.random.Generator, size: int, latents: int) -> W
     count = latents * LATENT_FRAMES
     frames = np.empty((size, count, SIDE, SIDE, 3), np.uint8)
     reference = np.empty((size, SIDE, SIDE, 3), np.uint8)
+    points = np.zeros((size, count, POINTS, 2), np.float32)
+    reference_points = np.zeros((size, POINTS, 2), np.float32)
+    mouth = np.empty((size, count, len(MOUTH_CHANNELS)), np.float32)
     region = rng.integers(len(REGIONS), size=size)
     for row, k in enumerate(region):
         i = int(rng.integers(len(shards)))
         length = min(count, shards.lengths[i])
         first = int(rng.integers(shards.lengths[i] - length + 1))
         clip = shards.clip(i, first, length)
-        frames[row] = clip.frames[np.minimum(np.arange(count), length - 1), k]
+        held = np.minimum(np.arange(count), length - 1)
+        frames[row] = clip.frames[held, k]
         reference[row] = clip.reference[k]
-    return Windows(*map(torch.from_numpy, (frames, reference, region)))
+        mouth[row] = np.clip(clip.heard_mouth + clip.felt, 0, 1)[held]
+        if k < len(OF_EYE):
+            points[row] = clip.points[held, k][:, OF_EYE[k]]
+            reference_points[row] = clip.reference_points[k, OF_EYE[k]]
+    arrays = (frames, reference, region, points, reference_points, mouth)
+    return Windows(*map(torch.from_numpy, arrays))
 
 
 class Learner(nn.Module):
-    """The codec and, where there is one, its adversary."""
+    """The codec, what reads its latents and, where there is one, its adversary."""
 
     def __init__(self, codec: Codec, *, critic: bool) -> None:
         super().__init__()
         self.codec = codec
+        self.reader = MotionReader(codec.config.latent, GRID)
         self.critic = Critic() if critic else None
 
 
@@ -104,8 +126,10 @@ class CodecTask:
         weights: LossWeights,
         perceptual: Perceptual | None,
         trained: Codec | None = None,
+        *,
+        fixed: bool = False,
     ) -> None:
-        """A task with an untrained codec, or with a trained one whose decoder alone learns on.
+        """A task with an untrained codec, or with a trained one that learns on.
 
         Args:
             config: Sizes of an untrained codec.
@@ -113,10 +137,11 @@ class CodecTask:
             unseen: People to be measured on.
             weights: Of the losses.
             perceptual: None leaves that loss out.
-            trained: Its encoder stays as it is, so latents that were made by it stay good.
+            trained: To begin with, instead of an untrained one.
+            fixed: Its encoder stays as it is, so latents that were made by it stay good.
         """
         codec = trained or Codec(config)
-        self._fixed = trained is not None
+        self._fixed = fixed
         if self._fixed:
             codec.encoder.requires_grad_(requires_grad=False)
         self.module: Final = Learner(codec, critic=weights.adversarial > 0)
@@ -135,14 +160,19 @@ class CodecTask:
         if self._fixed:
             self.module.codec.encoder.eval()  # nor do its statistics follow the batches
         frames, reference = to_unit(batch.frames), to_unit(batch.reference)
-        out, latents = self.module.codec(frames, reference, batch.region)
+        out, latents, still = self.module.codec(frames, reference, batch.region)
         true, beside = frames.flatten(0, 1), reference.repeat_interleave(frames.shape[1], 0)
-        made, weight = out.flatten(0, 1), emphasis(true, beside)
+        gaze = openings(batch.points[:, :, LIDS].flatten(0, 1), SIDE)
+        made, weight = out.flatten(0, 1), emphasis(true, beside, gaze)
         parts = {
             "absolute": absolute(made, true, weight),
             "gradient": self._weights.gradient * gradient(made, true, weight),
             "temporal": self._weights.temporal * temporal(out, frames),
         }
+        if not self._fixed:
+            moved = batch.points - batch.reference_points[:, None]
+            read = self.module.reader(latents, still, moved, batch.mouth, batch.region)
+            parts["motion"] = self._weights.motion * read
         picked = torch.randint(frames.shape[1], (len(frames), PERCEIVED), device=frames.device)
         rows = (torch.arange(len(frames), device=frames.device)[:, None], picked)
         seen, real = out[rows].flatten(0, 1), frames[rows].flatten(0, 1)
@@ -165,8 +195,7 @@ class CodecTask:
         return scores(self._held, made)
 
     def preview(self, path: Path) -> None:
-        held = Windows(*(x[:SHOWN] for x in (
-            self._held.frames, self._held.reference, self._held.region)))  # fmt: skip
+        held = Windows(*(getattr(self._held, f.name)[:SHOWN] for f in fields(Windows)))
         made = self._decoded(self._calibrated(), held)
         cv2.imwrite(str(path), sheet(held, made)[..., ::-1])
 
@@ -244,6 +273,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("unseen", type=Path, help="folder of clips of other people, to measure on")
     parser.add_argument("out", type=Path, help="checkpoints, curves, previews and weights")
     parser.add_argument("--size", choices=tuple(PRESETS), default="mini")
+    parser.add_argument("--begin-with", type=Path, metavar="WEIGHTS",
+                        help="a trained codec, instead of an untrained one")  # fmt: skip
     parser.add_argument("--decoder-of", type=Path, metavar="WEIGHTS",
                         help="train a trained codec's decoder on; latents stay good")  # fmt: skip
     parser.add_argument("--perceptual", type=float, default=weights.perceptual)
@@ -262,8 +293,11 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
     )
     judge = open_perceptual(options.weights) if weights.perceptual > 0 else None
     shards, unseen = open_shards(options.shards), open_shards(options.unseen)
-    trained = load_codec(options.decoder_of) if options.decoder_of else None
-    task = CodecTask(PRESETS[options.size], shards, unseen, weights, judge, trained)
+    known = options.decoder_of or options.begin_with
+    task = CodecTask(
+        PRESETS[options.size], shards, unseen, weights, judge,
+        load_codec(known) if known else None, fixed=options.decoder_of is not None,
+    )  # fmt: skip
     fit(task, plan, options.out, progress)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from core import U8, InvalidInput, Unavailable
 from engines.evaluate.networks.weights import Weights
 from engines.video import losses, train_codec
+from engines.video.adapter import OF_EYE
 from engines.video.clip import STILL, Clip
 from engines.video.codec import (
     PRESETS,
@@ -30,6 +31,7 @@ from engines.video.codec import (
 from engines.video.coding import codec_id
 from engines.video.data.shards import open_shards, pack, write_shard
 from engines.video.decoder import DecoderCache
+from engines.video.motion_reader import MotionReader
 from engines.video.train_codec import CodecTask, Windows, add_arguments, draw, run, scores, sheet
 from engines.video.weights import save_weights
 
@@ -180,11 +182,12 @@ def test_calibrated_latents_have_deviation_one() -> None:
 def test_training_adds_noise_to_what_the_decoder_sees() -> None:
     frames, reference, region = pictures(2, 4), pictures(2), torch.tensor([0, 1])
     codec = shaken()
-    (one, clean), (two, same) = (codec(frames, reference, region) for _ in range(2))
+    (one, clean, still), (two, same, _) = (codec(frames, reference, region) for _ in range(2))
     assert torch.equal(clean, same) and torch.allclose(clean, codec.encode(frames, region))
     assert (one - two).abs().max() > 1e-4
     codec.config = replace(TINY, noise=0.0)
-    made, latents = codec(frames, reference, region)
+    made, latents, _ = codec(frames, reference, region)
+    assert torch.allclose(still, codec.encoder.still(reference, region))
     assert torch.allclose(made, codec.decode(latents, reference, region), atol=1e-5)
 
 
@@ -305,6 +308,7 @@ def blinking(seed: int, count: int = 8) -> Clip:
     frames = np.stack([three(phase + t / 8) for t in range(count)])
     reference = three(phase + 0.4)
     points = np.zeros((count, 3, 62, 2), np.float32)
+    points += np.arange(62, dtype=np.float32)[:, None] / 100
     mouth = np.zeros((count, 9), np.float32)
     sound = np.zeros((2 * count, 256), np.float32)
     label = STILL if count == 4 else ""
@@ -328,20 +332,69 @@ def test_windows_are_drawn_the_same_again(folder: Path) -> None:
     assert not torch.equal(one.frames, draw(shards, np.random.default_rng(5), 12, 3).frames)
 
 
+def test_windows_know_what_moves(folder: Path) -> None:
+    windows = draw(open_shards(folder), np.random.default_rng(4), 12, 1)
+    rows = zip(windows.region, windows.points, windows.reference_points, strict=True)
+    for region, points, start in rows:
+        # Every keypoint of these clips lies at its own number of hundredths.
+        own = torch.tensor(OF_EYE[int(region)]) / 100 if region < 2 else torch.zeros(31)
+        torch.testing.assert_close(start[:, 0], own, atol=1e-3, rtol=0)
+        torch.testing.assert_close(points[:, :, 1], own.expand(4, -1), atol=1e-3, rtol=0)
+    assert windows.mouth.shape == (12, 4, 9)
+    assert 0 <= windows.mouth.min() <= windows.mouth.max() <= 1
+
+
+def test_motion_can_be_read_where_latents_tell_it() -> None:
+    torch.manual_seed(0)
+    reader = MotionReader(8, 6)
+    told = torch.rand(64, 4, 31, 2) * 0.1
+    still, region = torch.zeros(64, 8, 6, 6), torch.arange(64) % 3
+    latents = torch.zeros(64, 1, 8, 6, 6)
+    latents.view(64, -1)[:, :248] = told.flatten(1) * 10
+    mouth = told[:, :, :9, 0]
+    optimiser = torch.optim.Adam(reader.parameters(), lr=3e-3)
+    found = []
+    for _ in range(60):
+        loss = reader(latents, still, told, mouth, region)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        found.append(float(loss.detach()))
+    assert found[-1] < 0.2 * found[0]
+    with torch.no_grad():
+        other = reader(latents, still, told.flip(0), mouth, region)
+    assert float(other) > 2 * found[-1]
+
+
+def test_the_space_between_the_lids_counts_more() -> None:
+    at = torch.linspace(0, 2 * torch.pi, 17)[:-1]
+    ring = torch.stack((0.4 * at.cos() + 0.2, 0.1 * at.sin() - 0.3), -1)
+    near = losses.openings(torch.stack((ring, torch.zeros(16, 2))), 96)
+    assert near.shape == (2, 1, 96, 96) and not near[1].any()
+    y, x = divmod(int(near[0].argmax()), 96)
+    assert abs(x - 57) <= 1 and abs(y - 33) <= 1 and near[0].max() > 0.99
+    grey = torch.zeros(2, 3, 96, 96)
+    weight = losses.emphasis(grey, grey, near)
+    assert weight.mean() == pytest.approx(1.0) and weight[1].std() < 1e-5
+    assert weight[0, 0, y, x] > 3.5 * weight[0, 0, 90, 5]
+
+
 def test_scores_tell_what_changed() -> None:
     start = torch.zeros(3, 96, 96, 3, dtype=torch.uint8)
     frames = torch.zeros(3, 4, 96, 96, 3, dtype=torch.uint8)
     frames[:, :, :48] = 100
     made = frames.numpy().copy()
     made[:, :, :48] += 10
-    found = scores(Windows(frames, start, torch.arange(3)), made)
+    points, mouth = torch.zeros(3, 4, 31, 2), torch.zeros(3, 4, 9)
+    windows = Windows(frames, start, torch.arange(3), points, points[:, 0], mouth)
+    found = scores(windows, made)
     wrong = -20 * np.log10(10 / 255)
     assert found["psnr_changed"] == pytest.approx(wrong, abs=0.01)
     assert found["psnr_eye_left"] == pytest.approx(wrong, abs=0.01)
     assert found["psnr_mouth"] == pytest.approx(wrong, abs=0.01)
     assert found["psnr"] == pytest.approx(wrong + 10 * np.log10(2), abs=0.01)
     assert found["psnr_reference"] == pytest.approx(-20 * np.log10(100 / 255), abs=0.01)
-    assert sheet(Windows(frames, start, torch.arange(3)), made).shape == (384, 1536, 3)
+    assert sheet(windows, made).shape == (384, 1536, 3)
 
 
 def test_the_loss_falls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,9 +438,16 @@ def test_the_command_trains_measures_draws_and_exports(
     assert codec.config == TINY
     assert list((tmp_path / "out").glob("preview-*.png"))
 
+    words[2] = str(tmp_path / "longer")
+    words += ["--batch", "2", "--perceptual", "0", "--threads", "1"]
+    known = ["--begin-with", str(first), "--rate", "1e-9"]
+    run(parser.parse_args([*words, *known]), lambda *_: None)
+    longer = load_codec(tmp_path / "longer" / "weights.safetensors")
+    for name, value in codec.decoder.state_dict().items():
+        torch.testing.assert_close(longer.decoder.state_dict()[name], value)
     words[2] = str(tmp_path / "refined")
-    words += ["--batch", "2", "--perceptual", "0", "--threads", "1", "--adversarial", "0.1"]
-    run(parser.parse_args([*words, "--begin", "0", "--decoder-of", str(first)]), lambda *_: None)
+    known = ["--adversarial", "0.1", "--begin", "0", "--decoder-of", str(first)]
+    run(parser.parse_args([*words, *known]), lambda *_: None)
     refined = load_codec(tmp_path / "refined" / "weights.safetensors")
     assert codec_id(refined) == codec_id(codec)
     before, after = codec.decoder.state_dict(), refined.decoder.state_dict()
