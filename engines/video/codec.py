@@ -99,6 +99,20 @@ class Encoder(nn.Module):
         return self.standard(self.raw(picture[:, None], region))  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Through:
+    """Frames that went through the codec, and what was between."""
+
+    frames: Tensor
+    "``[B, T, 3, 96, 96]``."
+    latents: Tensor
+    "float32 ``[B, T / 4, latent, 6, 6]``, without noise."
+    still: Tensor
+    "float32 ``[B, latent, 6, 6]``: of the references."
+    flow: Tensor
+    "float32 ``[B * T, 2, 96, 96]``: how they were bent."
+
+
 class Codec(nn.Module):
     """Encoder and decoder of all three regions."""
 
@@ -141,17 +155,15 @@ class Codec(nn.Module):
         features = self.reference(reference, region)
         return self.decoder(latents, features, self.decoder.cache(len(latents)))[0]  # type: ignore[no-any-return]
 
-    def forward(
-        self, frames: Tensor, reference: Tensor, region: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Through both, with noise between them: frames, and (clean) latents of them and of the
-        reference. For training."""
+    def forward(self, frames: Tensor, reference: Tensor, region: Tensor) -> Through:
+        """Through both, with noise between them. For training."""
         latents, still = self.encoder(frames, reference, region)
         deviation = self.config.noise * torch.rand(len(latents), 1, 1, 1, 1).to(latents)
         seen = latents + deviation * torch.randn_like(latents)
         features = self.decoder.reference(reference, still, region)
-        made, _ = self.decoder(seen, features, self.decoder.cache(len(latents)))
-        return made, latents, still
+        cache = self.decoder.cache(len(latents))
+        made, flow, _ = self.decoder.bend_and_paint(seen, features, cache)
+        return Through(made, latents, still, flow)
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:

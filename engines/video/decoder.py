@@ -116,6 +116,16 @@ class Decoder(nn.Module):
         Returns:
             Frames ``[B, 4 L, 3, 96, 96]``, about [-1, 1], and the cache after them.
         """
+        frames, _, cache = self.bend_and_paint(latents, reference, cache)
+        return frames, cache
+
+    def bend_and_paint(
+        self, latents: Tensor, reference: ReferenceFeatures, cache: DecoderCache
+    ) -> tuple[Tensor, Tensor, DecoderCache]:
+        """As `forward`, with the flow between: ``[B * 4 L, 2, 96, 96]``, half sides of the region.
+
+        A pixel at p shows what the reference has at p + flow.
+        """
         batch = len(latents)
         x = self.enter(latents.flatten(0, 1))
         kept: list[Tensor] = []
@@ -129,10 +139,12 @@ class Decoder(nn.Module):
                 kept.append(memory)
             if level == 1:
                 sweep = self.sweep(x).float().reshape(-1, 2, *x.shape[2:])
-        frames = self._finish(x, sweep, reference, len(x) // batch)
-        return frames.reshape(batch, -1, 3, SIDE, SIDE), tuple(kept)
+        frames, flow = self._finish(x, sweep, reference, len(x) // batch)
+        return frames.reshape(batch, -1, 3, SIDE, SIDE), flow, tuple(kept)
 
-    def _finish(self, x: Tensor, sweep: Tensor, reference: ReferenceFeatures, times: int) -> Tensor:
+    def _finish(
+        self, x: Tensor, sweep: Tensor, reference: ReferenceFeatures, times: int
+    ) -> tuple[Tensor, Tensor]:
         """Bend the reference, paint, blend.
 
         Args:
@@ -142,7 +154,7 @@ class Decoder(nn.Module):
             times: Frames of each.
 
         Returns:
-            ``[N, 3, 96, 96]``.
+            ``[N, 3, 96, 96]``, and the flow ``[N, 2, 96, 96]``.
         """
         flow = functional.interpolate(sweep, scale_factor=4, mode="bilinear")
         flow = flow + functional.pixel_shuffle(self.flow(x).float(), 2)
@@ -155,4 +167,4 @@ class Decoder(nn.Module):
         x = self.ups[2](x) + each(reference.levels[0], times)
         x = self.blocks(x + self.bent(functional.pixel_unshuffle(bent, 2)))
         painted = functional.pixel_shuffle(self.paint(x).float(), 2)
-        return torch.lerp(bent, painted[:, :3], torch.sigmoid(painted[:, 3:]))
+        return torch.lerp(bent, painted[:, :3], torch.sigmoid(painted[:, 3:])), flow

@@ -24,6 +24,11 @@ SOFT: Final = 1e-3
 "Errors below are squared rather than absolute: a thousandth of the range (Charbonnier)."
 
 
+LIDS: Final = slice(0, 16)
+"The ring of the lids among an eye's keypoints."
+IRIS: Final = slice(26, 31)
+NEAR: Final = 0.02
+"Half sides (a pixel): errors of bending below are squared rather than absolute."
 OPENING: Final = 4.0
 "How much more the space between the lids counts (free): who looks where is seen in few pixels."
 
@@ -35,6 +40,7 @@ class LossWeights:
     gradient: float = 1.0
     temporal: float = 0.5
     perceptual: float = 0.1
+    bending: float = 1.0
     motion: float = 0.1
     "Of `engines.video.motion_reader`."
     adversarial: float = 0.0
@@ -63,6 +69,37 @@ def emphasis(frames: Tensor, reference: Tensor, gaze: Tensor | None = None) -> T
     if gaze is not None:
         weight = weight * (1 + (OPENING - 1) * gaze)
     return weight / weight.mean()
+
+
+def bending(flow: Tensor, points: Tensor, reference: Tensor) -> Tensor:
+    """How far the reference is bent from where its keypoints have gone.
+
+    The gradient of a picture that is bent sees a pixel far: too near for an iris to find its way.
+
+    Args:
+        flow: ``[N, 2, H, W]``: a pixel at p shows the reference at p + flow; half sides.
+        points: ``[N, 31, 2]``: keypoints of an eye, `LIDS` first and `IRIS` last; all zeros for
+            a mouth, which has none.
+        reference: ``[N, 31, 2]``: of the reference.
+
+    Returns:
+        The mean error. Irises count as far as both pictures show them.
+    """
+    at = functional.grid_sample(flow, points[:, :, None], align_corners=False)[..., 0]
+    error = functional.smooth_l1_loss(
+        at.transpose(1, 2), reference - points, beta=NEAR, reduction="none"
+    ).mean(2)
+    shown = (_open(points) * _open(reference)).clamp(max=1)
+    share = (points.abs().amax(2) < 1).float()
+    share[:, IRIS] *= shown[:, None]
+    share = share * points.flatten(1).any(1)[:, None]
+    return (error * share).sum() / share.sum().clamp(min=1)
+
+
+def _open(points: Tensor) -> Tensor:
+    """How open eyes are, ``[N]``: 1 where height is a quarter of width."""
+    size = points[:, LIDS].amax(1) - points[:, LIDS].amin(1)
+    return 4 * size[:, 1] / size[:, 0].clamp(min=1e-3)
 
 
 def openings(lids: Tensor, side: int) -> Tensor:

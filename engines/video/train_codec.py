@@ -30,11 +30,13 @@ from engines.video.codec import (
 )
 from engines.video.data.shards import Shards, open_shards
 from engines.video.losses import (
+    LIDS,
     Critic,
     LossWeights,
     Perceptual,
     absolute,
     adversarial,
+    bending,
     emphasis,
     gradient,
     openings,
@@ -54,8 +56,6 @@ PERCEIVED: Final = 2
 "Frames of each window that the perceptual loss looks at: it costs as much as the rest."
 CHANGED: Final = 0.05
 "Of full scale: what differs more from the reference counts as changed."
-LIDS: Final = slice(0, 16)
-"The lids' ring among an eye's keypoints."
 HELD: Final = 48
 "Windows of the validation, the same every time."
 SHOWN: Final = 8
@@ -160,7 +160,8 @@ class CodecTask:
         if self._fixed:
             self.module.codec.encoder.eval()  # nor do its statistics follow the batches
         frames, reference = to_unit(batch.frames), to_unit(batch.reference)
-        out, latents, still = self.module.codec(frames, reference, batch.region)
+        through = self.module.codec(frames, reference, batch.region)
+        out, latents = through.frames, through.latents
         true, beside = frames.flatten(0, 1), reference.repeat_interleave(frames.shape[1], 0)
         gaze = openings(batch.points[:, :, LIDS].flatten(0, 1), SIDE)
         made, weight = out.flatten(0, 1), emphasis(true, beside, gaze)
@@ -168,10 +169,16 @@ class CodecTask:
             "absolute": absolute(made, true, weight),
             "gradient": self._weights.gradient * gradient(made, true, weight),
             "temporal": self._weights.temporal * temporal(out, frames),
+            "bending": self._weights.bending
+            * bending(
+                through.flow,
+                batch.points.flatten(0, 1),
+                batch.reference_points.repeat_interleave(frames.shape[1], 0),
+            ),
         }
         if not self._fixed:
             moved = batch.points - batch.reference_points[:, None]
-            read = self.module.reader(latents, still, moved, batch.mouth, batch.region)
+            read = self.module.reader(latents, through.still, moved, batch.mouth, batch.region)
             parts["motion"] = self._weights.motion * read
         picked = torch.randint(frames.shape[1], (len(frames), PERCEIVED), device=frames.device)
         rows = (torch.arange(len(frames), device=frames.device)[:, None], picked)

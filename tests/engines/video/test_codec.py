@@ -182,13 +182,15 @@ def test_calibrated_latents_have_deviation_one() -> None:
 def test_training_adds_noise_to_what_the_decoder_sees() -> None:
     frames, reference, region = pictures(2, 4), pictures(2), torch.tensor([0, 1])
     codec = shaken()
-    (one, clean, still), (two, same, _) = (codec(frames, reference, region) for _ in range(2))
-    assert torch.equal(clean, same) and torch.allclose(clean, codec.encode(frames, region))
-    assert (one - two).abs().max() > 1e-4
+    one, two = (codec(frames, reference, region) for _ in range(2))
+    assert torch.equal(one.latents, two.latents)
+    assert torch.allclose(one.latents, codec.encode(frames, region))
+    assert torch.allclose(one.still, codec.encoder.still(reference, region))
+    assert (one.frames - two.frames).abs().max() > 1e-4
     codec.config = replace(TINY, noise=0.0)
-    made, latents, _ = codec(frames, reference, region)
-    assert torch.allclose(still, codec.encoder.still(reference, region))
-    assert torch.allclose(made, codec.decode(latents, reference, region), atol=1e-5)
+    through = codec(frames, reference, region)
+    whole = codec.decode(through.latents, reference, region)
+    assert torch.allclose(through.frames, whole, atol=1e-5)
 
 
 @torch.inference_mode()
@@ -364,6 +366,41 @@ def test_motion_can_be_read_where_latents_tell_it() -> None:
     with torch.no_grad():
         other = reader(latents, still, told.flip(0), mouth, region)
     assert float(other) > 2 * found[-1]
+
+
+def eye(open_: float, x: float = 0.0) -> torch.Tensor:
+    """Keypoints ``[31, 2]``: a ring of lids, brows above, an iris at x."""
+    at = torch.linspace(0, 2 * torch.pi, 17)[:-1]
+    lids = torch.stack((0.4 * at.cos(), 0.4 * open_ * at.sin()), -1)
+    brows = torch.stack((torch.linspace(-0.4, 0.4, 10), torch.full((10,), -0.5)), -1)
+    iris = torch.tensor([[0.0, 0], [0.1, 0], [0, 0.1], [-0.1, 0], [0, -0.1]])
+    return torch.cat((lids, brows, iris + torch.tensor([x, 0])))
+
+
+def test_bending_goes_after_the_keypoints() -> None:
+    reference, points = eye(0.5)[None], eye(0.5, 0.05)[None] + torch.tensor([0.0, 0.1])
+    flow = torch.zeros(1, 2, 96, 96)
+    still = losses.bending(flow, points, reference)
+    flow[:, 1] = -0.1
+    brows = losses.bending(flow, points, reference)
+    flow[:, 0, 46:61, 40:60] = -0.05  # around the iris
+    all_ = losses.bending(flow, points, reference)
+    assert still > 3 * brows > 0 and all_ < 0.5 * brows
+    shut = losses.bending(torch.zeros(1, 2, 96, 96), eye(0.0, 0.3)[None], eye(0.0)[None])
+    assert float(shut) == 0.0  # an iris that nobody sees
+    assert float(losses.bending(flow, torch.zeros(1, 31, 2), torch.zeros(1, 31, 2))) == 0.0
+    # The same direction as pictures are bent in: sampling at p + flow.
+    picture = torch.rand(1, 3, 96, 96)
+    grid = torch.nn.functional.affine_grid(
+        torch.eye(2, 3)[None], [1, 3, 96, 96], align_corners=False
+    )
+    moved = torch.full((1, 2, 96, 96), 0.0)
+    moved[:, 0] = 2 / 96
+    bent = torch.nn.functional.grid_sample(
+        picture, grid + moved.permute(0, 2, 3, 1), align_corners=False
+    )
+    torch.testing.assert_close(bent[..., :-1], picture[..., 1:], atol=1e-4, rtol=0)
+    assert float(losses.bending(moved, points - torch.tensor([2 / 96, 0]), points)) < 1e-6
 
 
 def test_the_space_between_the_lids_counts_more() -> None:
