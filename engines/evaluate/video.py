@@ -99,6 +99,9 @@ class Video:
             raise Skipped("it has no picture")
         self._stream = streams[0]
         context = self._stream.codec_context
+        if context is None:
+            self.close()
+            raise Skipped("it can not be decoded: nobody knows its kind of picture")
         if max(context.width, context.height) > MAX_SIDE:
             self.close()
             raise Skipped(f"its pictures are larger than {MAX_SIDE} pixels")

@@ -32,7 +32,10 @@ def stills(path: Path, wanted: Collection[int]) -> dict[int, U8]:
             if not container.streams.video:
                 raise InvalidInput("a film without pictures")
             stream = container.streams.video[0]
-            if max(stream.codec_context.width, stream.codec_context.height) > LARGEST:
+            context = stream.codec_context
+            if context is None:
+                raise InvalidInput("can not be decoded")
+            if max(context.width, context.height) > LARGEST:
                 raise InvalidInput(f"larger than {LARGEST} pixels")
             for at, frame in enumerate(container.decode(stream)):
                 if at in wanted:

@@ -291,6 +291,15 @@ def test_damage_anywhere_is_no_crash(
         assert error.message
 
 
+def test_an_unknown_kind_of_picture_is_said(whole: Path, meshes: FaceMesh, tmp_path: Path) -> None:
+    data = whole.read_bytes()
+    assert data.count(b"avc1") == 2  # brand, and the name of the codec
+    at = data.rindex(b"avc1")
+    path = tmp_path / "a.mp4"
+    path.write_bytes(data[:at] + b"zzz9" + data[at + 4 :])
+    assert "kind of picture" in reason(path, meshes, frames=4)
+
+
 @pytest.fixture(scope="module")
 def whole(portrait: Portrait, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("whole") / "a.mp4"
