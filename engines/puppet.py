@@ -19,7 +19,14 @@ from engines.rig import NODES, Rig
 from face import FIELD, JAW_DROP, amplitudes, gaze_angles, rotation
 
 POSE_LIMIT = np.array([25.0, 35.0, 30.0], np.float32)
-"Largest pitch, yaw, roll rendered, degrees; a single picture knows no more of the head."
+"""Largest pitch, yaw, roll rendered, degrees; a single picture knows no more of the head. Together
+they reach as far as an ellipsoid: in its corners a head would be pushed out of the picture."""
+
+
+def bounded_pose(pose: F32) -> F32:
+    """The nearest pose, float32 ``[3]`` in degrees, that is rendered: see `POSE_LIMIT`."""
+    share = np.clip(pose / POSE_LIMIT, -1, 1)
+    return np.asarray(share * POSE_LIMIT / max(1.0, float(np.linalg.norm(share))), np.float32)
 
 
 LID_OVERLAP = 0.10
@@ -80,7 +87,7 @@ class Puppet:
         if m.shape != (len(MOUTH_CHANNELS),) or not np.isfinite(m).all():
             raise ValueError(f"mouth: expected finite [{len(MOUTH_CHANNELS)}], got {list(m.shape)}")
         c[: POSE_SLICE.start] = np.clip(c[: POSE_SLICE.start], 0, 1)
-        c[POSE_SLICE] = np.clip(c[POSE_SLICE], -POSE_LIMIT, POSE_LIMIT)
+        c[POSE_SLICE] = bounded_pose(c[POSE_SLICE])
         return c, np.clip(m, 0, 1)
 
     def _overlap(self, c: F32, weights: F32) -> None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from core import F32, U8, Portrait
 from engines import warp
-from engines.puppet import POSE_LIMIT
+from engines.puppet import bounded_pose
 from engines.rig import build_rig
 from engines.video.regions import Regions, feather
 from face import rotation
@@ -57,7 +57,7 @@ class Head:
 
     def bounded(self, size: int) -> Head:
         """Within what a single picture can bear; numbers that are not finite count as rest."""
-        pose = np.clip(np.nan_to_num(self.pose, posinf=0, neginf=0), -POSE_LIMIT, POSE_LIMIT)
+        pose = bounded_pose(np.nan_to_num(self.pose, posinf=0, neginf=0))
         most = SHIFT_LIMIT * size
         shift = np.clip(np.nan_to_num(self.shift, posinf=0, neginf=0), -most, most)
         scale = float(np.clip(self.scale, *SCALE_LIMIT)) if np.isfinite(self.scale) else 1.0

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from core import CHANNEL, CHANNELS, F32, MOUTH, MOUTH_CHANNELS, U8, Portrait
 from engines.contact_sheet import EYES, HEAD, SPEECH, boxes, sheet
-from engines.puppet import Puppet
+from engines.puppet import Puppet, bounded_pose
 from engines.rig import Rig, build_rig
 from face import Slit
 
@@ -230,6 +230,19 @@ def test_any_controls_give_a_picture(
     d = np.abs(out.astype(np.int16) - small.crop)
     # A level or two of rounding where the warp ends; never a seam that could be seen.
     assert max(d[-1].max(), d[:, 0].max(), d[:, -1].max()) <= 3
+
+
+def test_a_pose_in_every_corner_keeps_the_border(small: Rig) -> None:
+    puppet, rest = Puppet(small), np.zeros(9, np.float32)
+    for signs in np.ndindex(2, 2, 2):
+        c = np.zeros(17, np.float32)
+        c[14:] = 40 - 80 * np.array(signs)
+        d = np.abs(puppet.render(c, rest).astype(np.int16) - small.crop)
+        assert max(d[-1].max(), d[:, 0].max(), d[:, -1].max()) <= 3
+    # One axis alone goes as far as ever, and what people do is left as it is.
+    np.testing.assert_allclose(bounded_pose(np.array([0, -50, 0], np.float32)), [0, -35, 0])
+    usual = np.array([12, -18, 12], np.float32)
+    np.testing.assert_allclose(bounded_pose(usual), usual, rtol=1e-6)
 
 
 def test_rendering_does_not_grow(rig: Rig, puppet: Puppet) -> None:
