@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-SHIPPED: Final = Path(__file__).parent / "shipped"
+SHIPPED: Final = Path(__file__).parent / "trained"
 "Of the weights that come with Saccade; docs/model-card.md says what they are."
 
 
