@@ -3,9 +3,9 @@
 The encoder sees frames alone, four at a time, so a latent says what is to be seen, whoever looks
 at it and whatever came before. The decoder also has the *reference*: the same region of the
 portrait, in the same pose with another expression, and with its latent: so what has moved is
-plain from the first step of training. It bends the reference (a coarse flow field), paints what
-bending can not give (lids, iris, teeth) and blends the two by a mask. Whatever eyes and mouth do
-reaches it through the latent alone: it sees no keypoints.
+plain from the first step of training. It bends the reference (coarse flow fields, one for skin
+and one for what is under it), paints what bending can not give and blends them by masks. Whatever
+eyes and mouth do reaches it through the latent alone: it sees no keypoints.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Through:
     still: Tensor
     "float32 ``[B, latent, 6, 6]``: of the references."
     flow: Tensor
-    "float32 ``[B * T, 2, 96, 96]``: how they were bent."
+    "float32 ``[B * T, 2, 2, 96, 96]``: how each layer was bent."
 
 
 class Codec(nn.Module):

@@ -17,6 +17,9 @@ from engines.video.regions import REGIONS, SIDE
 
 LARGEST_FLOW: Final = 0.6
 "Of half the side, 29 pixels: a jaw at its full drop (free)."
+LAYERS: Final = 2
+"""The reference is bent twice: for skin, and for what is under it (eyeball, teeth), which moves
+otherwise than the lids or lips around it. One flow would have to tear at their edge."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,12 +70,13 @@ class Decoder(nn.Module):
         pairs = zip((coarse, second, third), self.counts, strict=True)
         self.widths = [width for width, count in pairs for _ in range(count)]
         self.memories = nn.ModuleList(Memory(width) for width in self.widths)
-        self.flow = nn.Conv2d(third, 8, 3, padding=1)
-        # Two of each: across and down, for the four frames a latent has at the next scale.
-        self.sweep = nn.Conv2d(second, 4, 3, padding=1)
-        self.bent = nn.Conv2d(12, fine, 1)
+        self.flow = nn.Conv2d(third, 8 * LAYERS, 3, padding=1)
+        # Of each layer across and down, for the two frames a latent has more at the next scale.
+        self.sweep = nn.Conv2d(second, 4 * LAYERS, 3, padding=1)
+        self.bent = nn.Conv2d(12 * LAYERS, fine, 1)
         self.blocks = nn.Sequential(*(Residual(fine, norm=False) for _ in range(blocks[0])))
-        self.paint = nn.Conv2d(fine, 16, 3, padding=1)
+        # Colours, and how much of the layers under the skin and of the colours is seen.
+        self.paint = nn.Conv2d(fine, 4 * (3 + LAYERS), 3, padding=1)
         for layer in (self.sweep, self.flow, self.paint):
             nn.init.normal_(layer.weight, std=1e-3)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -122,9 +126,9 @@ class Decoder(nn.Module):
     def bend_and_paint(
         self, latents: Tensor, reference: ReferenceFeatures, cache: DecoderCache
     ) -> tuple[Tensor, Tensor, DecoderCache]:
-        """As `forward`, with the flow between: ``[B * 4 L, 2, 96, 96]``, half sides of the region.
+        """As `forward`, with the flows between: ``[B * 4 L, LAYERS, 2, 96, 96]``, half sides.
 
-        A pixel at p shows what the reference has at p + flow.
+        A layer shows at p what the reference has at p + flow.
         """
         batch = len(latents)
         x = self.enter(latents.flatten(0, 1))
@@ -138,7 +142,7 @@ class Decoder(nn.Module):
                 x, memory = self.memories[len(kept)](x, cache[len(kept)])
                 kept.append(memory)
             if level == 1:
-                sweep = self.sweep(x).float().reshape(-1, 2, *x.shape[2:])
+                sweep = self.sweep(x).float().reshape(-1, 2 * LAYERS, *x.shape[2:])
         frames, flow = self._finish(x, sweep, reference, len(x) // batch)
         return frames.reshape(batch, -1, 3, SIDE, SIDE), flow, tuple(kept)
 
@@ -149,22 +153,30 @@ class Decoder(nn.Module):
 
         Args:
             x: Features at 24, ``[N, width, 24, 24]``.
-            sweep: Coarse flow ``[N, 2, 12, 12]``, before its bound.
+            sweep: Coarse flows ``[N, 2 LAYERS, 12, 12]``, before their bound.
             reference: Of N / times pictures.
             times: Frames of each.
 
         Returns:
-            ``[N, 3, 96, 96]``, and the flow ``[N, 2, 96, 96]``.
+            ``[N, 3, 96, 96]``, and the flows ``[N, LAYERS, 2, 96, 96]``.
         """
-        flow = functional.interpolate(sweep, scale_factor=4, mode="bilinear")
-        flow = flow + functional.pixel_shuffle(self.flow(x).float(), 2)
+        fine = functional.pixel_shuffle(self.flow(x).float(), 2)
+        flow = functional.interpolate(sweep, scale_factor=4, mode="bilinear") + fine
         flow = LARGEST_FLOW * torch.tanh(flow)
         flow = functional.interpolate(flow, scale_factor=2, mode="bilinear")
-        bent = functional.grid_sample(
-            each(reference.picture.float(), times), self.grid + flow.permute(0, 2, 3, 1),
-            padding_mode="border", align_corners=False,
-        )  # fmt: skip
+        flow = flow.reshape(-1, LAYERS, 2, SIDE, SIDE)
+        picture = each(reference.picture.float(), times)
+        bent = [
+            functional.grid_sample(
+                picture, self.grid + flow[:, layer].permute(0, 2, 3, 1),
+                padding_mode="border", align_corners=False,
+            )
+            for layer in range(LAYERS)
+        ]  # fmt: skip
         x = self.ups[2](x) + each(reference.levels[0], times)
-        x = self.blocks(x + self.bent(functional.pixel_unshuffle(bent, 2)))
+        x = self.blocks(x + self.bent(functional.pixel_unshuffle(torch.cat(bent, 1), 2)))
         painted = functional.pixel_shuffle(self.paint(x).float(), 2)
-        return torch.lerp(bent, painted[:, :3], torch.sigmoid(painted[:, 3:])), flow
+        skin = torch.zeros_like(painted[:, :1])
+        share = torch.cat((skin, painted[:, 3:]), 1).softmax(1)
+        seen = torch.stack((*bent, painted[:, :3]), 1)
+        return (share[:, :, None] * seen).sum(1), flow

@@ -77,9 +77,10 @@ def bending(flow: Tensor, points: Tensor, reference: Tensor) -> Tensor:
     """How far the reference is bent from where its keypoints have gone.
 
     The gradient of a picture that is bent sees a pixel far: too near for an iris to find its way.
+    Lids and brows are of the first layer, irises of the second.
 
     Args:
-        flow: ``[N, 2, H, W]``: a pixel at p shows the reference at p + flow; half sides.
+        flow: ``[N, 2, 2, H, W]``: each layer shows at p the reference at p + flow; half sides.
         points: ``[N, 31, 2]``: keypoints of an eye, `LIDS` first and `IRIS` last; all zeros for
             a mouth, which has none.
         reference: ``[N, 31, 2]``: of the reference.
@@ -87,18 +88,26 @@ def bending(flow: Tensor, points: Tensor, reference: Tensor) -> Tensor:
     Returns:
         The mean error. Irises count as far as both pictures show them.
     """
-    at = functional.grid_sample(flow, points[:, :, None], align_corners=False)[..., 0]
+    shown_at = torch.cat(
+        (flow_at(flow[:, 0], points[:, : IRIS.start]), flow_at(flow[:, 1], points[:, IRIS])), 1
+    )
     error = functional.smooth_l1_loss(
-        at.transpose(1, 2), reference - points, beta=NEAR, reduction="none"
+        shown_at, reference - points, beta=NEAR, reduction="none"
     ).mean(2)
-    shown = (_open(points) * _open(reference)).clamp(max=1)
+    shown = (open_share(points) * open_share(reference)).clamp(max=1)
     share = (points.abs().amax(2) < 1).float()
     share[:, IRIS] *= GAZE * shown[:, None]
     share = share * points.flatten(1).any(1)[:, None]
     return (error * share).sum() / share.sum().clamp(min=1)
 
 
-def _open(points: Tensor) -> Tensor:
+def flow_at(flow: Tensor, points: Tensor) -> Tensor:
+    """A field ``[N, 2, H, W]`` at points ``[N, K, 2]``: as the latter."""
+    at = functional.grid_sample(flow, points[:, :, None], align_corners=False)
+    return at[..., 0].transpose(1, 2)
+
+
+def open_share(points: Tensor) -> Tensor:
     """How open eyes are, ``[N]``: 1 where height is a quarter of width."""
     size = points[:, LIDS].amax(1) - points[:, LIDS].amin(1)
     return 4 * size[:, 1] / size[:, 0].clamp(min=1e-3)

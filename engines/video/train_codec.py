@@ -6,7 +6,7 @@ import argparse
 import copy
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core import LATENT_FRAMES, MOUTH_CHANNELS, U8, SaccadeError
+from core import U8, SaccadeError
 from engines.evaluate.networks.weights import Weights
-from engines.video.adapter import OF_EYE
 from engines.video.codec import (
     GRID,
     PRESETS,
@@ -28,6 +27,7 @@ from engines.video.codec import (
     to_bytes,
     to_unit,
 )
+from engines.video.codec_scores import gaze_followed, iris_flow, scores, sheet
 from engines.video.data.shards import Shards, open_shards
 from engines.video.losses import (
     LIDS,
@@ -42,9 +42,10 @@ from engines.video.losses import (
     openings,
     temporal,
 )  # fmt: skip
-from engines.video.motion_reader import POINTS, MotionReader
+from engines.video.motion_reader import MotionReader
 from engines.video.plan import Plan, add_plan_arguments, plan_of
-from engines.video.regions import REGIONS, SIDE
+from engines.video.region_windows import Windows, draw
+from engines.video.regions import SIDE
 from engines.video.training import fit, groups_of
 
 logger = logging.getLogger(__name__)
@@ -54,55 +55,10 @@ WINDOWS: Final = (1, 1, 2, 3)
 other, so short ones show more for the same work; the longest have nearly a full memory."""
 PERCEIVED: Final = 2
 "Frames of each window that the perceptual loss looks at: it costs as much as the rest."
-CHANGED: Final = 0.05
-"Of full scale: what differs more from the reference counts as changed."
 HELD: Final = 48
 "Windows of the validation, the same every time."
 SHOWN: Final = 8
 "Rows of the preview."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Windows:
-    """A batch: single regions over time."""
-
-    frames: Tensor
-    "uint8 ``[B, T, 96, 96, 3]``."
-    reference: Tensor
-    "uint8 ``[B, 96, 96, 3]``."
-    region: Tensor
-    "int64 ``[B]``."
-    points: Tensor
-    "float32 ``[B, T, 31, 2]``: the eye's keypoints, zeros for a mouth."
-    reference_points: Tensor
-    "float32 ``[B, 31, 2]``."
-    mouth: Tensor
-    "float32 ``[B, T, 9]``: what the mouth does."
-
-
-def draw(shards: Shards, rng: np.random.Generator, size: int, latents: int) -> Windows:
-    """Random windows of random regions; a clip that is shorter stands still at its end."""
-    count = latents * LATENT_FRAMES
-    frames = np.empty((size, count, SIDE, SIDE, 3), np.uint8)
-    reference = np.empty((size, SIDE, SIDE, 3), np.uint8)
-    points = np.zeros((size, count, POINTS, 2), np.float32)
-    reference_points = np.zeros((size, POINTS, 2), np.float32)
-    mouth = np.empty((size, count, len(MOUTH_CHANNELS)), np.float32)
-    region = rng.integers(len(REGIONS), size=size)
-    for row, k in enumerate(region):
-        i = int(rng.integers(len(shards)))
-        length = min(count, shards.lengths[i])
-        first = int(rng.integers(shards.lengths[i] - length + 1))
-        clip = shards.clip(i, first, length)
-        held = np.minimum(np.arange(count), length - 1)
-        frames[row] = clip.frames[held, k]
-        reference[row] = clip.reference[k]
-        mouth[row] = np.clip(clip.heard_mouth + clip.felt, 0, 1)[held]
-        if k < len(OF_EYE):
-            points[row] = clip.points[held, k][:, OF_EYE[k]]
-            reference_points[row] = clip.reference_points[k, OF_EYE[k]]
-    arrays = (frames, reference, region, points, reference_points, mouth)
-    return Windows(*map(torch.from_numpy, arrays))
 
 
 class Learner(nn.Module):
@@ -198,12 +154,12 @@ class CodecTask:
         return total, {name: value.detach() for name, value in parts.items()}
 
     def validate(self) -> dict[str, float]:
-        made = self._decoded(self._calibrated(), self._held)
-        return scores(self._held, made)
+        made, flow = self._decoded(self._calibrated(), self._held)
+        return scores(self._held, made) | {"gaze_followed": gaze_followed(self._held, flow)}
 
     def preview(self, path: Path) -> None:
         held = Windows(*(getattr(self._held, f.name)[:SHOWN] for f in fields(Windows)))
-        made = self._decoded(self._calibrated(), held)
+        made, _ = self._decoded(self._calibrated(), held)
         cv2.imwrite(str(path), sheet(held, made)[..., ::-1])
 
     def export(self, path: Path) -> None:
@@ -218,59 +174,21 @@ class CodecTask:
         codec.calibrate((to_unit(w.frames.to(device)), w.region.to(device)) for w in self._few)
         return codec
 
-    def _decoded(self, codec: Codec, windows: Windows) -> U8:
-        """Through the codec and back, uint8 ``[B, T, 96, 96, 3]``."""
+    @torch.no_grad()
+    def _decoded(self, codec: Codec, windows: Windows) -> tuple[U8, Tensor]:
+        """Through the codec and back, uint8 ``[B, T, 96, 96, 3]``, and `iris_flow` on the way."""
         device = codec.decoder.grid.device
-        made = []
+        made, irises = [], []
         for first in range(0, len(windows.frames), 8):
             rows = slice(first, first + 8)
             region = windows.region[rows].to(device)
             latents = codec.encode(to_unit(windows.frames[rows].to(device)), region)
-            reference = to_unit(windows.reference[rows].to(device))
-            made.append(to_bytes(codec.decode(latents, reference, region)))
-        return np.concatenate(made)
-
-
-def scores(windows: Windows, made: U8) -> dict[str, float]:
-    """PSNR (dB) of all pixels, of those that changed, of each region; of the reference alone too.
-
-    Args:
-        windows: The truth.
-        made: uint8 ``[B, T, 96, 96, 3]``.
-    """
-    true = windows.frames.numpy().astype(np.float32) / 255
-    start = windows.reference.numpy().astype(np.float32)[:, None] / 255
-    error = np.square(made.astype(np.float32) / 255 - true)
-    changed = np.abs(true - start).mean(-1) > CHANGED
-    out = {"psnr": _decibels(error), "psnr_changed": _decibels(error[changed])}
-    out["psnr_reference"] = _decibels(np.square(start - true)[changed])
-    region = windows.region.numpy()
-    for k, name in enumerate(REGIONS):
-        mine = region == k
-        out[f"psnr_{name}"] = _decibels(error[mine][changed[mine]])
-    return out
-
-
-def _decibels(squared: np.ndarray[Any, np.dtype[np.float32]]) -> float:
-    """0 where there is nothing to measure."""
-    return float(-10 * np.log10(squared.mean() + 1e-8)) if squared.size else 0.0
-
-
-def sheet(windows: Windows, made: U8) -> U8:
-    """Rows of reference, truth, decoded and four times the error, of the most changed frame."""
-    rows = []
-    for true, start, out in zip(
-        windows.frames.numpy(), windows.reference.numpy(), made, strict=True
-    ):
-        apart = np.abs(true.astype(np.int16) - start).mean((1, 2, 3))
-        t = int(apart.argmax())
-        error = 4 * np.abs(out[t].astype(np.int16) - true[t])
-        rows.append(np.hstack([start, true[t], out[t], error.clip(0, 255).astype(np.uint8)]))
-    half = (len(rows) + 1) // 2
-    rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
-    picture: U8 = np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
-    large: U8 = picture.repeat(2, axis=0).repeat(2, axis=1)
-    return large
+            seen = codec.reference(to_unit(windows.reference[rows].to(device)), region)
+            cache = codec.decoder.cache(len(region))
+            frames, flow, _ = codec.decoder.bend_and_paint(latents, seen, cache)
+            made.append(to_bytes(frames))
+            irises.append(iris_flow(flow.cpu(), windows.points[rows]))
+        return np.concatenate(made), torch.cat(irises)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -28,11 +28,13 @@ from engines.video.codec import (
     to_bytes,
     to_unit,
 )
+from engines.video.codec_scores import gaze_followed, iris_flow, scores, sheet
 from engines.video.coding import codec_id
 from engines.video.data.shards import open_shards, pack, write_shard
 from engines.video.decoder import DecoderCache
 from engines.video.motion_reader import MotionReader
-from engines.video.train_codec import CodecTask, Windows, add_arguments, draw, run, scores, sheet
+from engines.video.region_windows import Windows, draw
+from engines.video.train_codec import CodecTask, add_arguments, run
 from engines.video.weights import save_weights
 
 TINY = PRESETS["tiny"]
@@ -160,9 +162,9 @@ def test_counted_operations_are_the_convolutions() -> None:
     # 1x1 and 3x3 kernels over three regions, two operations a multiply-add, four frames a latent.
     coarse, second, third, fine = 16, 16, 8, 8
     latent = 36 * (9 * 32 * coarse + 27 * coarse**2 + 8 * second * coarse)
-    latent += 2 * 144 * (27 * second**2 + 8 * third * second + 9 * 4 * second)
-    latent += 4 * 576 * (27 * third**2 + 9 * 8 * third + 4 * fine * third)
-    latent += 4 * 2304 * (12 * fine + 18 * fine**2 + 9 * 16 * fine)
+    latent += 2 * 144 * (27 * second**2 + 8 * third * second + 9 * 8 * second)
+    latent += 4 * 576 * (27 * third**2 + 9 * 16 * third + 4 * fine * third)
+    latent += 4 * 2304 * (24 * fine + 18 * fine**2 + 9 * 20 * fine)
     assert decoder_flops(TINY) == pytest.approx(2 * 3 * latent / 4, rel=1e-6)
 
 
@@ -379,14 +381,14 @@ def eye(open_: float, x: float = 0.0) -> torch.Tensor:
 
 def test_bending_goes_after_the_keypoints() -> None:
     reference, points = eye(0.5)[None], eye(0.5, 0.05)[None] + torch.tensor([0.0, 0.1])
-    flow = torch.zeros(1, 2, 96, 96)
+    flow = torch.zeros(1, 2, 2, 96, 96)
     still = losses.bending(flow, points, reference)
-    flow[:, 1] = -0.1
+    flow[:, :, 1] = -0.1
     brows = losses.bending(flow, points, reference)
-    flow[:, 0, 46:61, 40:60] = -0.05  # around the iris
+    flow[:, 1, 0] = -0.05  # what is under the skin
     all_ = losses.bending(flow, points, reference)
     assert still > 3 * brows > 0 and all_ < 0.5 * brows
-    shut = losses.bending(torch.zeros(1, 2, 96, 96), eye(0.0, 0.3)[None], eye(0.0)[None])
+    shut = losses.bending(torch.zeros(1, 2, 2, 96, 96), eye(0.0, 0.3)[None], eye(0.0)[None])
     assert float(shut) == 0.0  # an iris that nobody sees
     assert float(losses.bending(flow, torch.zeros(1, 31, 2), torch.zeros(1, 31, 2))) == 0.0
     # The same direction as pictures are bent in: sampling at p + flow.
@@ -394,13 +396,62 @@ def test_bending_goes_after_the_keypoints() -> None:
     grid = torch.nn.functional.affine_grid(
         torch.eye(2, 3)[None], [1, 3, 96, 96], align_corners=False
     )
-    moved = torch.full((1, 2, 96, 96), 0.0)
-    moved[:, 0] = 2 / 96
+    moved = torch.zeros(1, 2, 2, 96, 96)
+    moved[:, :, 0] = 2 / 96
     bent = torch.nn.functional.grid_sample(
-        picture, grid + moved.permute(0, 2, 3, 1), align_corners=False
+        picture, grid + moved[:, 0].permute(0, 2, 3, 1), align_corners=False
     )
     torch.testing.assert_close(bent[..., :-1], picture[..., 1:], atol=1e-4, rtol=0)
     assert float(losses.bending(moved, points - torch.tensor([2 / 96, 0]), points)) < 1e-6
+
+
+def test_gaze_followed_is_the_share_of_the_way_that_irises_are_bent() -> None:
+    points = torch.stack([eye(0.5, x) for x in (0.0, 0.02, 0.2, -0.1)])[None]
+    blink = torch.stack([eye(0.02, 0.3)] * 4)[None]
+    seen = torch.cat((points, blink))
+    still = torch.stack([eye(0.5)] * 2)
+    nothing = torch.zeros(2, 4, 96, 96, 3, dtype=torch.uint8)
+    windows = Windows(
+        nothing, nothing[:, 0], torch.zeros(2, dtype=torch.int64), seen, still, torch.zeros(2, 4, 9)
+    )
+    way = (seen - still[:, None])[:, :, -1]
+    for share in (0.0, 0.4, 1.0):
+        flow = torch.zeros(8, 2, 2, 96, 96)
+        flow[:, 1] = -share * way.flatten(0, 1)[..., None, None]
+        flow[4:] = 0.7  # closed eyes do not count
+        at = iris_flow(flow, seen)
+        torch.testing.assert_close(at[0], -share * way[0])
+        assert gaze_followed(windows, at) == pytest.approx(share, abs=1e-5)
+    assert np.isnan(
+        gaze_followed(replace(windows, points=still[:, None].expand(-1, 4, -1, -1)), at)
+    )
+
+
+def bias(layer: torch.nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
+def test_skin_and_eyeball_are_bent_apart() -> None:
+    """A layer that moves alone changes the picture, and only where it is seen."""
+    torch.manual_seed(0)
+    decoder = Codec(PRESETS["tiny"]).decoder.eval()
+    picture, region = torch.rand(1, 3, 96, 96) * 2 - 1, torch.tensor([0])
+    latents = torch.zeros(1, 1, 32, 6, 6)
+    with torch.no_grad():
+        decoder.paint.weight.zero_()
+        bias(decoder.paint).copy_(torch.tensor([0.0] * 12 + [30.0] * 4 + [-30.0] * 4))
+        decoder.flow.weight.zero_()
+        decoder.sweep.weight.zero_()
+        features = decoder.reference(picture, latents[:, 0], region)
+        shown = []
+        for layer in range(2):
+            across = torch.arange(16) // 4 == 2 * layer
+            bias(decoder.flow).copy_(0.2 * across)
+            frames, flow, _ = decoder.bend_and_paint(latents, features, decoder.cache(1))
+            assert float(flow[:, layer, 0].min()) > 0.1 > float(flow[:, 1 - layer].abs().max())
+            shown.append((frames[0, 0] - picture[0]).abs().mean())
+    assert shown[1] > 0.2 and shown[0] < 1e-2  # the second layer alone is on top here
 
 
 def test_the_space_between_the_lids_counts_more() -> None:

@@ -300,6 +300,18 @@ def test_streams_what_whole_clips_give(
     assert np.abs(parts[0].astype(np.int16) - parts[1]).mean() > 2
 
 
+def test_half_precision_shows_the_same(
+    portrait: Portrait, codec: Codec, dit: DiT, generator: VideoGenerator
+) -> None:
+    script = Script(from_controls(portrait, ControlTrack.neutral(8), MouthTrack.rest(8).values))
+    reference = regions_of(portrait, portrait.size).cut(portrait.crop)
+    half = VideoGenerator(codec, dit, steps=2, seed=3, bf16=True)
+    coarse = next(iter(half.regions(portrait, script, reference))).astype(np.int16)
+    exact = next(iter(generator.regions(portrait, script, reference)))
+    apart = np.abs(coarse - exact).mean()
+    assert 0 < apart < 0.1 * np.abs(exact.astype(np.int16) - reference).mean()
+
+
 def test_drift_is_noticed() -> None:
     rng = np.random.default_rng(0)
     first = rng.integers(60, 180, (2 * WINDOW_FRAMES, 3, 96, 96, 3), np.uint8)
