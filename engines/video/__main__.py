@@ -12,6 +12,7 @@ COMMANDS = {
         "training clips as the transformer wants them",
     ),
     "dit": ("engines.video.train_dit", "train the diffusion transformer"),
+    "export": ("engines.video.export", "ONNX graphs that run without torch"),
     "gallery": ("engines.video.gallery", "sheets of portraits, beside the puppet"),
     "drift": ("engines.video.drift", "whether a portrait stays itself over minutes"),
     "train": ("engines.video.train_all", "all of these stages, in the time there is"),

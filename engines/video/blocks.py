@@ -88,7 +88,7 @@ class Memory(nn.Module):
             ``[B * T, width, h, w]`` and the memory after the last frame.
         """
         now, past = self.first(x).chunk(2, dim=1)
-        clips = past.reshape(len(memory), -1, *past.shape[1:])
+        clips = past.reshape(memory.shape[0], -1, *past.shape[1:])
         before = torch.cat((memory.to(past.dtype)[:, None], clips[:, :-1]), dim=1)
         return x + self.second(torch.relu(now + before.flatten(0, 1))), clips[:, -1]
 

@@ -130,12 +130,12 @@ class Decoder(nn.Module):
 
         A layer shows at p what the reference has at p + flow.
         """
-        batch = len(latents)
+        batch = latents.shape[0]  # not len(): graphs keep it free
         x = self.enter(latents.flatten(0, 1))
         kept: list[Tensor] = []
         for level, count in enumerate(self.counts):
             x = self.ups[level - 1](x) if level else x
-            times = len(x) // batch
+            times = x.shape[0] // batch
             x = x + each(reference.levels[3 - level], times)
             x = self.scales[level](x, reference.region.repeat_interleave(times))
             for _ in range(count):
@@ -143,7 +143,7 @@ class Decoder(nn.Module):
                 kept.append(memory)
             if level == 1:
                 sweep = self.sweep(x).float().reshape(-1, 2 * LAYERS, *x.shape[2:])
-        frames, flow = self._finish(x, sweep, reference, len(x) // batch)
+        frames, flow = self._finish(x, sweep, reference, x.shape[0] // batch)
         return frames.reshape(batch, -1, 3, SIDE, SIDE), flow, tuple(kept)
 
     def _finish(

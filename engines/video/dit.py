@@ -169,7 +169,7 @@ class DiT(nn.Module):
         told: Told,
         sink: Sink,
         memory: list[KeysValues],
-        kind: int = NOISY,
+        kind: int | Tensor = NOISY,
     ) -> tuple[Tensor, list[KeysValues]]:
         """One pass over one window.
 
@@ -263,7 +263,7 @@ class DiT(nn.Module):
         root = variance.rsqrt()
         return _by_window(away * root), _by_window(base), _by_window(self.spread * root)
 
-    def _tokens(self, y: Tensor, beside: Tensor, kind: int) -> Tensor:
+    def _tokens(self, y: Tensor, beside: Tensor, kind: int | Tensor) -> Tensor:
         """`_relative`'s ``[B, W, 216, C]`` → tokens ``[B, W, 216, width]``."""
         twice = beside.repeat(1, WINDOW, 1)[:, None]
         return self.enter(y) + twice + (self.place + self.kind[kind]).repeat(WINDOW, 1)  # type: ignore[no-any-return]

@@ -20,6 +20,11 @@ def dit_file(folder: Path) -> Path:
     return folder / "dit.safetensors"
 
 
+def graph_file(folder: Path, name: str) -> Path:
+    """One of the exported graphs."""
+    return folder / f"{name}.onnx"
+
+
 def fingerprint(folder: Path) -> str:
     """Tells weights apart: of all there are in a folder; empty where there are none."""
     files = sorted(folder.glob("*.safetensors"))

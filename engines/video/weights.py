@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +60,37 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             raise Unavailable(f"{path} has {count} parts and {part.name} is missing beside it.")
         tensors |= _read(part)[2]
     return config, tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a file a tensor's bytes are."""
+
+    dtype: str
+    begin: int
+    length: int
+
+
+def places_in(path: Path) -> dict[str, Place]:
+    """Where the tensors of a weights file are, for those who read it without this module.
+
+    Source: the format of safetensors: eight bytes of length, a header in JSON, then the tensors.
+
+    Raises:
+        InvalidInput: It is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, LARGEST)))
+        header.pop("__metadata__", None)
+        places = {}
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            places[name] = Place(entry["dtype"], 8 + length + begin, end - begin)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"{path} holds no weights: {error}.") from error
+    return places
 
 
 def _part(path: Path, number: int) -> Path:

@@ -1,0 +1,251 @@
+"""``python -m engines.video export``: weights → ONNX graphs that serving runs without torch.
+
+Four graphs (`engines.video.graphs`), one file each. The batch is free everywhere but in
+``portrait``; so is the number of keys a step sees, as a stream begins with the reference's alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from core import KEYPOINTS, LATENT_FRAMES, MOUTH_CHANNELS, InvalidInput
+from engines.video.clip import TOKEN_WIDTH
+from engines.video.codec import GRID, Codec, load_codec
+from engines.video.coding import codec_id
+from engines.video.conditions import OWN, REACH
+from engines.video.dit import NOISY, DiT
+from engines.video.dit_file import load_dit
+from engines.video.graphs import (
+    LEVELS,
+    DecodeGraph,
+    DitGraph,
+    PortraitGraph,
+    TellGraph,
+)
+from engines.video.guidance import FRAME
+from engines.video.regions import REGIONS, SIDE
+from engines.video.schedule import WINDOW
+from engines.video.shipped import SHIPPED, codec_file, dit_file, graph_file
+from engines.video.text import LENGTH
+from engines.video.weights import places_in
+
+OPSET: Final = 20
+"The first in which rows are sampled off the grid with the names that torch writes (GridSample)."
+TOLD: Final = ("pose", "text", "sound")
+PORTRAIT: Final = ("reference", "beside", "keys", "values")
+FEATURES: Final = tuple(f"features_{SIDE >> level}" for level in range(1, LEVELS + 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A module with what `torch.onnx.export` asks for."""
+
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: Sequence[str]
+    free: Mapping[str, dict[int, Any]]
+    "Axes of the inputs whose length is free."
+
+
+def graphs_of(codec: Codec, dit: DiT) -> dict[str, Graph]:
+    """All graphs of two networks that go together, by name."""
+    config, blocks = dit.config, dit.config.blocks
+    head = config.width // config.heads
+    rows, own = 2, WINDOW * FRAME  # 1 would be taken for a constant
+    batch = torch.export.Dim("batch", min=1, max=64)
+    count = torch.export.Dim("count", min=FRAME, max=64 * own)
+    latents = torch.zeros(rows, WINDOW, len(REGIONS), config.channels, GRID, GRID)
+    spots = (len(REGIONS), len(KEYPOINTS), 2)
+    frames = WINDOW * LATENT_FRAMES
+    heard = REACH + WINDOW * OWN
+    told = {
+        "pose": torch.zeros(rows, WINDOW, FRAME, config.width),
+        "text": torch.zeros(blocks, 2, rows, LENGTH, max(config.heads // 2, 1), head),
+        "sound": torch.zeros(blocks, 2, rows, WINDOW, REACH + OWN, config.heads, head),
+    }
+    seen = {
+        "reference": torch.zeros(rows, FRAME, config.channels),
+        "beside": torch.zeros(rows, FRAME, config.width),
+        "keys": torch.zeros(blocks, rows, FRAME + own, config.heads, head),
+        "values": torch.zeros(blocks, rows, FRAME + own, config.heads, head),
+    }
+    by_row = {
+        "pose": {0: batch}, "text": {2: batch}, "sound": {2: batch},
+        "reference": {0: batch}, "beside": {0: batch},
+        "keys": {1: batch, 2: count}, "values": {1: batch, 2: count},
+        "latents": {0: batch}, "sigma": {0: batch}, "after": {0: batch}, "kind": {},
+    }  # fmt: skip
+    # Two tensors: inputs that are one object are exported as one.
+    level, after = torch.full((rows,), 0.5), torch.full((rows,), 0.5)
+    picture = torch.zeros(len(REGIONS), SIDE, SIDE, 3, dtype=torch.uint8)
+    asked = {
+        "points": torch.zeros(rows, frames, *spots),
+        "felt": torch.zeros(rows, frames, len(MOUTH_CHANNELS)),
+        "audio": torch.zeros(rows, heard, TOKEN_WIDTH),
+        "hears": torch.ones(rows, heard, dtype=torch.bool),
+        "words": torch.zeros(rows, LENGTH, dtype=torch.int64),
+    }
+    return {
+        "portrait": Graph(
+            PortraitGraph(codec, dit), {"pictures": picture, "points": torch.zeros(1, *spots)},
+            (*PORTRAIT, *FEATURES), {},
+        ),
+        "tell": Graph(TellGraph(dit), asked, TOLD, {name: {0: batch} for name in asked}),
+        "dit": Graph(
+            DitGraph(dit),
+            {"latents": latents, "sigma": level, "after": after, "kind": torch.tensor(NOISY)}
+            | told | seen,
+            ("next_latents", "written_keys", "written_values"), by_row,
+        ),
+        "decode": _decode(codec, latents, picture),
+    }  # fmt: skip
+
+
+def _decode(codec: Codec, latents: Tensor, picture: Tensor) -> Graph:
+    rows, batch = len(latents), torch.export.Dim("batch", min=1, max=64)
+    with torch.no_grad():
+        still = torch.zeros(len(REGIONS), codec.config.latent, GRID, GRID)
+        unit = torch.zeros(len(REGIONS), 3, SIDE, SIDE)
+        levels = codec.decoder.reference(unit, still, torch.arange(len(REGIONS))).levels
+    memory = codec.decoder.cache(len(REGIONS))
+    inputs = {"latents": latents, "pictures": picture[None].repeat(rows, 1, 1, 1, 1)}
+    states = dict(zip(FEATURES, levels, strict=True))
+    states |= {f"memory_{n}": x for n, x in enumerate(memory)}
+    inputs |= {name: x[None].repeat(rows, 1, 1, 1, 1) for name, x in states.items()}
+    outputs = ("frames", *(f"next_memory_{n}" for n in range(len(memory))))
+    return Graph(DecodeGraph(codec), inputs, outputs, {name: {0: batch} for name in inputs})
+
+
+def write_graph(graph: Graph, about: Mapping[str, str], shared: Sequence[Path], path: Path) -> None:
+    """Export one graph; whole or not at all.
+
+    Args:
+        graph: What to export.
+        about: Goes into the file's metadata.
+        shared: Weights files in the same folder, see `share_weights`.
+        path: The file.
+    """
+    import onnx
+
+    free = {name: graph.free.get(name) for name in graph.inputs}
+    shapes: Any = tuple(free.values())
+    if isinstance(graph.module, DecodeGraph):  # the last of its arguments are a tuple
+        shapes = (*shapes[:2], tuple(shapes[2:]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own making
+        program = torch.onnx.export(
+            graph.module.eval(),
+            tuple(graph.inputs.values()),
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,  # or weights are no longer those of the file
+            verbose=False,
+        )
+    model = program.model_proto  # type: ignore[union-attr]
+    share_weights(model, shared)
+    forget_origins(model)
+    for key, value in about.items():
+        model.metadata_props.append(onnx.StringStringEntryProto(key=key, value=value))
+    fresh = path.with_suffix(".part")
+    onnx.save(model, str(fresh))
+    fresh.replace(path)
+
+
+def forget_origins(model: Any) -> None:
+    """Drop what the exporter notes of the code and of the machine: it is most of the file."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]
+    for part in (model, graph, *graph.node):
+        part.ClearField("doc_string")
+    del graph.value_info[:]
+
+
+def share_weights(model: Any, files: Sequence[Path]) -> None:
+    """Have a graph read its weights, in half precision, out of weights files beside it.
+
+    So weights are stored once, whichever graphs use them. What reads a graph folds the casts.
+
+    Args:
+        model: An ``onnx.ModelProto``; changed.
+        files: Of `engines.video.weights`. A graph's ``codec.x`` and ``dit.x`` are the tensors x
+            of the files with such names.
+    """
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    there = {
+        f"{file.stem.split('-')[0]}.{name}": (file, place)
+        for file in files
+        for name, place in places_in(file).items()
+    }
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    casts = []
+    for i, tensor in enumerate(kept):
+        if tensor.name not in there or tensor.data_type != TensorProto.FLOAT:
+            continue
+        file, place = there[tensor.name]
+        if place.dtype != "F16" or place.length != 2 * math.prod(tensor.dims):
+            raise InvalidInput(f"{file} and the graph differ in {tensor.name}.")
+        half = TensorProto(
+            name=f"{tensor.name}.half", data_type=TensorProto.FLOAT16, dims=tensor.dims,
+            data_location=TensorProto.EXTERNAL,
+        )  # fmt: skip
+        where = {"location": file.name, "offset": place.begin, "length": place.length}
+        for key, value in where.items():
+            half.external_data.add(key=key, value=str(value))
+        casts.append(helper.make_node("Cast", [half.name], [tensor.name], to=TensorProto.FLOAT))
+        kept[i] = half
+    nodes = [*casts, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+
+
+def export(folder: Path, progress: Callable[[int, int, str], None] | None = None) -> None:
+    """Write all graphs of a folder of weights into the same folder, which they read.
+
+    Raises:
+        InvalidInput: There are no weights, or they do not go together.
+        Unavailable: A part of them is missing.
+    """
+    codec = load_codec(codec_file(folder))
+    dit, made_for = load_dit(dit_file(folder))
+    if made_for != codec_id(codec):
+        raise InvalidInput(f"The transformer in {folder} was trained on another codec's latents.")
+    config = {
+        name: getattr(dit.config, name)
+        for name in ("blocks", "heads", "width", "channels", "context")
+    }
+    about = {"saccade": json.dumps(config)}
+    shared = sorted(folder.glob("*.safetensors"))
+    graphs = graphs_of(codec, dit)
+    for done, (name, graph) in enumerate(graphs.items(), 1):
+        write_graph(graph, about, shared, graph_file(folder, name))
+        if progress is not None:
+            progress(done, len(graphs), name)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``export``."""
+    parser.add_argument("folder", type=Path, nargs="?", default=SHIPPED,
+                        help="of weights; the graphs go there, too")  # fmt: skip
+
+
+def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) -> None:
+    """Export."""
+    export(options.folder, progress)

@@ -1,0 +1,195 @@
+"""The generator without torch: a portrait prepared once, then window after window.
+
+A stream remembers a bounded past: keys and values of the last few windows, and the decoder's
+memory. Nothing grows with its length.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from core import F32, U8, SaccadeError, Unavailable
+from engines.backends.engine import Engine
+from engines.backends.onnx_cpu import OnnxCpu
+from engines.video.schedule import SHIFT, WINDOW, flow_times, window_noise
+from engines.video.shipped import SHIPPED, graph_file
+
+GRAPHS: Final = ("portrait", "tell", "dit", "decode")
+STEPS: Final = 4
+"Euler steps of a window."
+_NOISY: Final = np.array(0, np.int64)
+_CLEAN: Final = np.array(1, np.int64)
+"Kinds of a pass, as `engines.video.dit` numbers them."
+
+
+class BrokenWindow(SaccadeError):
+    """A window came out as something else than numbers; the stream has begun anew."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What a window is to show; see `engines.video.conditions.Conditions`."""
+
+    points: F32
+    "float32 ``[8, 3, 62, 2]``: keypoints in region coordinates."
+    felt: F32
+    "float32 ``[8, 9]``."
+    audio: F32
+    "float32 ``[24, 256]``: tokens, from 160 ms before."
+    hears: npt.NDArray[np.bool_]
+    "bool ``[24]``."
+    words: npt.NDArray[np.int64]
+    "int64 ``[16]``."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What the graphs need of a portrait; shared by its streams and not changed."""
+
+    pictures: U8
+    "uint8 ``[1, 3, 96, 96, 3]``."
+    context: dict[str, F32]
+    "``reference`` and ``beside`` of the passes."
+    keys: F32
+    "float32 ``[layers, 1, 108, heads, head]``."
+    values: F32
+    features: dict[str, F32]
+    "Of the decoder."
+
+
+class Networks:
+    """The four graphs, loaded; one set serves all streams."""
+
+    def __init__(self, open_graph: Callable[[str], Engine]) -> None:
+        """Args:
+            open_graph: Loads a graph by its name, one of `GRAPHS`.
+
+        Raises:
+            Unavailable: One can not be loaded, or is not of Saccade.
+        """
+        self._engines = {name: open_graph(name) for name in GRAPHS}
+        try:
+            about = json.loads(self._engines["dit"].about["saccade"])
+            self.channels: Final = int(about["channels"])
+            self.past: Final = int(about["context"]) // WINDOW
+            "Windows that a window sees before itself."
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(
+                "The generator's graphs are not of this version. Make them again: "
+                "python -m engines.video export"
+            ) from error
+        self._memory: dict[str, tuple[int, ...]] = {
+            name: (1, *(int(n) for n in shape[1:]))
+            for name, shape in self._engines["decode"].inputs.items()
+            if name.startswith("memory_")
+        }
+
+    @classmethod
+    def open(cls, folder: Path = SHIPPED, threads: int = 1) -> Networks:
+        """Load the graphs of a folder on ONNX Runtime, on the processor."""
+        return cls(lambda name: OnnxCpu(graph_file(folder, name), threads))
+
+    def prepare(self, reference: U8, points: F32) -> Prepared:
+        """What is needed of a portrait: once, some tens of milliseconds.
+
+        Args:
+            reference: uint8 ``[3, 96, 96, 3]``: its regions.
+            points: float32 ``[3, 62, 2]``: its keypoints in region coordinates.
+        """
+        made = self.run("portrait", pictures=reference, points=points[None])
+        context = {name: made.pop(name) for name in ("reference", "beside")}
+        return Prepared(reference[None], context, made.pop("keys"), made.pop("values"), made)
+
+    def memory(self) -> dict[str, F32]:
+        """What a decoder remembers at the start."""
+        return {name: np.zeros(shape, np.float32) for name, shape in self._memory.items()}
+
+    def run(self, graph: str, **feeds: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """Run a graph by its name."""
+        return self._engines[graph].run(feeds)
+
+
+class LiveStream:
+    """Windows of one portrait. One stream, one thread."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        portrait: Prepared,
+        steps: int = STEPS,
+        *,
+        seed: int = 0,
+        shift: float = SHIFT,
+    ) -> None:
+        """Args:
+        networks: Shared, not changed.
+        portrait: Who it is.
+        steps: Euler steps a window.
+        seed: Of all noise.
+        shift: Of the flow times.
+        """
+        self.steps = steps
+        self.made = 0
+        "Windows so far."
+        self._networks, self._portrait = networks, portrait
+        self._seed, self._shift = seed, shift
+        self._past: deque[tuple[F32, F32]] = deque(maxlen=networks.past)
+        self._memory = networks.memory()
+
+    def make(self, asked: Asked) -> U8:
+        """The next window, uint8 ``[8, 3, 96, 96, 3]``.
+
+        Raises:
+            BrokenWindow: It is no picture; what follows starts from the portrait again.
+        """
+        run, portrait = self._networks.run, self._portrait
+        told = run(
+            "tell", points=asked.points[None], felt=asked.felt[None], audio=asked.audio[None],
+            hears=asked.hears[None], words=asked.words[None],
+        )  # fmt: skip
+        keys, values = self._seen()
+        common = told | portrait.context | {"keys": keys, "values": values}
+        x = window_noise(self._seed, self.made, self._networks.channels)[None]
+        for now, after in pairwise(flow_times(self.steps, self._shift)):
+            x = run("dit", latents=x, kind=_NOISY, **_levels(now, after), **common)["next_latents"]
+        if not np.isfinite(x).all():
+            self.forget()
+            raise BrokenWindow("A window of the generator is not a picture. It goes on anew.")
+        left = run("dit", latents=x, kind=_CLEAN, **_levels(0.0, 0.0), **common)
+        self._past.append((left["written_keys"], left["written_values"]))
+        decoded = run(
+            "decode", latents=x, pictures=portrait.pictures, **portrait.features, **self._memory
+        )
+        frames: U8 = decoded.pop("frames")[0]
+        self._memory = {name.removeprefix("next_"): state for name, state in decoded.items()}
+        self.made += 1
+        return frames
+
+    def forget(self) -> None:
+        """Begin anew: what was shown before no longer counts."""
+        self._past.clear()
+        self._memory = self._networks.memory()
+        self.made += 1  # with other noise than what failed
+
+    def _seen(self) -> tuple[F32, F32]:
+        """Keys and values of the reference, then of the windows before, from the oldest on."""
+        ages = range(len(self._past), 0, -1)
+        keys = [turned[age - 1] for age, (turned, _) in zip(ages, self._past, strict=True)]
+        portrait = self._portrait
+        return (
+            np.concatenate((portrait.keys, *keys), 2),
+            np.concatenate((portrait.values, *(values for _, values in self._past)), 2),
+        )
+
+
+def _levels(now: float, after: float) -> dict[str, F32]:
+    return {"sigma": np.array([now], np.float32), "after": np.array([after], np.float32)}

@@ -1,0 +1,186 @@
+"""The exported graphs: the same pictures as torch makes, stream for stream, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from core import F32, U8, InvalidInput, Unavailable
+from engines.video import export
+from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_bytes, to_unit
+from engines.video.coding import codec_id
+from engines.video.conditions import Conditions
+from engines.video.dit import DiT
+from engines.video.dit_config import DitConfig
+from engines.video.dit_file import load_dit, save_dit
+from engines.video.guidance import UNGUIDED
+from engines.video.live import Asked, BrokenWindow, LiveStream, Networks
+from engines.video.sampler import sample_window
+from engines.video.schedule import WINDOW, window_noise
+from engines.video.shipped import codec_file, dit_file, graph_file
+from engines.video.weights import places_in
+from engines.video.windows import Stream
+from tests.engines.video.faces_in_regions import conditions
+
+STEPS = 2
+WINDOWS = 4
+"One more than the context holds beside the window itself, and one to see it move on."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of networks that say something although they have learnt nothing; their graphs."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    codec = Codec(PRESETS["tiny"]).eval()
+    nn.init.normal_(codec.decoder.paint.weight, std=0.2)
+    dit = DiT(DitConfig(channels=32, width=48, blocks=2, heads=2, feed=64, text=16, context=4))
+    for parameter in dit.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    out = tmp_path_factory.mktemp("networks")
+    save_codec(codec_file(out), codec)
+    save_dit(dit, codec_id(codec), dit_file(out))
+    # What a file holds in half precision is what both sides run.
+    export.export(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def networks(folder: Path) -> Networks:
+    return Networks.open(folder)
+
+
+def picture(seed: int) -> U8:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (3, 96, 96, 3), np.uint8)
+
+
+def asked(told: Conditions, window: int) -> Asked:
+    part = told.stretch(window * WINDOW, WINDOW)
+    return Asked(
+        part.points[0].numpy(), part.felt[0].numpy(), part.audio[0].numpy(),
+        part.hears[0].numpy(), part.words[0].numpy(),
+    )  # fmt: skip
+
+
+def points(told: Conditions) -> F32:
+    out: F32 = told.reference_points[0].numpy()
+    return out
+
+
+def by_torch(folder: Path, reference: U8, told: Conditions) -> list[U8]:
+    """The windows as torch makes them, unguided."""
+    codec, (dit, _) = load_codec(codec_file(folder)), load_dit(dit_file(folder))
+    made = []
+    with torch.inference_mode():
+        unit, region = to_unit(torch.from_numpy(reference)), torch.arange(3)
+        still = codec.encoder.still(unit, region)
+        stream = Stream(dit, still[None], told.reference_points)
+        features, cache = codec.reference(unit, region), codec.decoder.cache(3)
+        for window in range(WINDOWS):
+            part = told.stretch(window * WINDOW, WINDOW)
+            noise = torch.from_numpy(window_noise(5, window, 32)[None])
+            latents = sample_window(stream, part, noise, UNGUIDED, STEPS)
+            frames, cache = codec.decoder(latents[0].transpose(0, 1), features, cache)
+            made.append(to_bytes(frames).swapaxes(0, 1))
+    return made
+
+
+def test_graphs_show_what_torch_shows(folder: Path, networks: Networks) -> None:
+    told, reference = conditions(1, WINDOWS * WINDOW, 3), picture(0)
+    stream = LiveStream(networks, networks.prepare(reference, points(told)), STEPS, seed=5)
+    true = by_torch(folder, reference, told)
+    made = [stream.make(asked(told, window)) for window in range(WINDOWS)]
+    for one, other in zip(made, true, strict=True):
+        assert one.shape == (8, 3, 96, 96, 3)
+        assert np.abs(one.astype(np.int16) - other).max() <= 1
+    assert np.abs(made[2].astype(np.int16) - made[3]).mean() > 2  # they are not all the same
+
+
+def test_sessions_share_networks_and_nothing_else(networks: Networks) -> None:
+    """Two streams in turn make what each makes alone; steps may change on the way."""
+    told = [conditions(1, 3 * WINDOW, seed) for seed in (1, 2)]
+    prepared = [networks.prepare(picture(k), points(t)) for k, t in enumerate(told)]
+    alone = []
+    for k in range(2):
+        stream = LiveStream(networks, prepared[k], 1, seed=k)
+        alone.append([stream.make(asked(told[k], window)) for window in range(3)])
+    both = [LiveStream(networks, prepared[k], 1, seed=k) for k in range(2)]
+    for window in range(3):
+        for k in range(2):
+            assert np.array_equal(both[k].make(asked(told[k], window)), alone[k][window])
+    both[0].steps = 3
+    assert both[0].make(asked(told[0], 0)).shape == (8, 3, 96, 96, 3)
+
+
+def test_several_sessions_go_through_a_graph_at_once(networks: Networks) -> None:
+    told = conditions(3, WINDOW, 4)
+    names = ("points", "felt", "audio", "hears", "words")
+    rows = {name: getattr(told, name).numpy() for name in names}
+    together = networks.run("tell", **rows)
+    for k in range(3):
+        one = networks.run("tell", **{name: row[k : k + 1] for name, row in rows.items()})
+        np.testing.assert_allclose(together["pose"][k], one["pose"][0], atol=1e-5)
+        np.testing.assert_allclose(together["sound"][:, :, k], one["sound"][:, :, 0], atol=1e-5)
+
+
+def test_a_broken_window_ends_nothing(networks: Networks) -> None:
+    """What is not a number does not reach the pictures, nor the windows after."""
+    told = conditions(1, 2 * WINDOW, 6)
+    stream = LiveStream(networks, networks.prepare(picture(1), points(told)), 1)
+    good = asked(told, 0)
+    stream.make(good)
+    bad = replace(good, felt=np.full((8, 9), np.nan, np.float32))
+    with pytest.raises(BrokenWindow, match="anew"):
+        stream.make(bad)
+    again = stream.make(good)
+    fresh = LiveStream(networks, networks.prepare(picture(1), points(told)), 1)
+    fresh.made = 2
+    assert np.array_equal(again, fresh.make(good))
+
+
+def test_graphs_read_the_weights_beside_them(folder: Path, tmp_path: Path) -> None:
+    """Weights are stored once, nothing tells of the machine, and what is missing is said."""
+    for name in ("portrait", "tell", "dit", "decode"):
+        content = graph_file(folder, name).read_bytes()
+        assert len(content) < 250_000
+        assert str(Path(export.__file__).parent).encode() not in content
+        assert b"site-packages" not in content
+    model = onnx.load(str(graph_file(folder, "dit")), load_external_data=False)
+    halves = [t for t in model.graph.initializer if t.name.endswith(".half")]
+    assert len(halves) > 50
+    for name in ("portrait", "tell", "dit", "decode"):
+        (tmp_path / f"{name}.onnx").write_bytes(graph_file(folder, name).read_bytes())
+    with pytest.raises(Unavailable, match="can not be loaded"):
+        Networks.open(tmp_path)
+    with pytest.raises(Unavailable, match="can not be loaded"):
+        Networks.open(tmp_path / "nowhere")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\xff" * 40)
+    with pytest.raises(InvalidInput, match="no weights"):
+        places_in(broken)
+
+
+def test_weights_that_do_not_go_together_are_not_exported(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    save_codec(codec_file(tmp_path), Codec(PRESETS["tiny"]))
+    dit_file(tmp_path).write_bytes(dit_file(folder).read_bytes())
+    with pytest.raises(InvalidInput, match="another codec"):
+        export.export(tmp_path)
+
+
+def test_needs_no_torch() -> None:
+    code = (
+        "import engines.video.live, sys; print([m for m in ('torch', 'onnx') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
