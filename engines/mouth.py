@@ -7,9 +7,10 @@ from typing import Final, Protocol
 import numpy as np
 
 from core import F32, MOUTH, MOUTH_CHANNELS, SAMPLES_PER_FRAME, MouthTrack
-from engines.audio.encoder import AudioEncoder, Heard
+from engines.audio.encoder import TOKEN, AudioEncoder, Heard
 from engines.audio.visemes import VISEME
 from engines.resample import sanitise
+from engines.video.clip import AUDIO_LEAD, TOKEN_WIDTH
 
 
 class Mouth(Protocol):
@@ -23,6 +24,14 @@ class Mouth(Protocol):
     @property
     def speaking(self) -> bool:
         """Whether a voice was heard in the last push, or within a syllable's pause before."""
+        ...
+
+    @property
+    def tokens(self) -> F32:
+        """What was heard for the frames of the last push, float32 ``[2 n, 256]``: the generator's.
+
+        They lead the frames by 40 ms, if the mouth looks that far ahead.
+        """
         ...
 
     def push(self, samples: F32) -> MouthTrack:
@@ -82,6 +91,14 @@ class SpeechMouth:
         self._open = 0.0
         self._heard = np.zeros(self.lookahead // SAMPLES_PER_FRAME, np.float32)
         self._last = np.zeros(len(MOUTH_CHANNELS), np.float32)
+        late = max(0, self.lookahead // TOKEN - AUDIO_LEAD)
+        self._waiting = np.zeros((late, TOKEN_WIDTH), np.float32)
+        self._tokens = np.zeros((0, TOKEN_WIDTH), np.float32)
+
+    @property
+    def tokens(self) -> F32:
+        """See `Mouth`."""
+        return self._tokens
 
     @property
     def speaking(self) -> bool:
@@ -98,9 +115,11 @@ class SpeechMouth:
         """
         if samples.ndim != 1 or len(samples) % SAMPLES_PER_FRAME:
             raise ValueError(f"samples: expected [{SAMPLES_PER_FRAME} * n], got {samples.shape}")
+        heard = self._encoder.push(samples)
+        tokens = np.concatenate((self._waiting, heard.tokens))
+        self._tokens, self._waiting = np.split(tokens, [len(heard.tokens)])
         if not len(samples):
             return MouthTrack.rest(0)
-        heard = self._encoder.push(samples)
         pairs = _insist(heard).reshape(-1, 2, len(MOUTH_CHANNELS))
         mouth = pairs.mean(axis=1)
         # A closure may last one token: at 25 frames a second an average would leave the lips open.

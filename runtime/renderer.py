@@ -20,6 +20,8 @@ class Renderer(Protocol):
 
     window_frames: int
     "Frames it wants at once."
+    lead_ms: int
+    "How far ahead of its presentation a window has to be planned at least."
 
     def render(self, window: Window) -> list[U8]:
         """One uint8 ``[size, size, 3]`` RGB picture a frame; the caller owns them."""
@@ -29,6 +31,7 @@ class PuppetRenderer:
     """The 2.5D puppet: a frame at a time, so it adds no window latency."""
 
     window_frames = 1
+    lead_ms = 0
 
     def __init__(self, rig: Rig) -> None:
         self._puppet = Puppet(rig)

@@ -97,7 +97,8 @@ class Session:
         self.state = State.IDLE
         self.created = now
         self.settings = settings
-        self.epoch = now + settings.lead_ms / 1000
+        self._lead = max(settings.lead_ms, renderer.lead_ms) / 1000
+        self.epoch = now + self._lead
         "Monotonic time at which pts 0 is presented."
         self.touched = now
         "When a viewer or a command was last seen."
@@ -280,7 +281,7 @@ class Session:
 
     def due(self) -> float:
         """Monotonic time at which the next window should be planned."""
-        return self.epoch + self.pts / SAMPLE_RATE - self.settings.lead_ms / 1000
+        return self.epoch + self.pts / SAMPLE_RATE - self._lead
 
     def late_ms(self, now: float) -> float:
         """How far the next window is behind its plan time; negative when early."""
@@ -305,13 +306,17 @@ class Session:
             self._take_turn(turn)
         self._follow_speech(voiced)
         controls, felt = self._ahead.take(frames)
-        mouth = self._mix_mouth(voiced, felt)
+        mouth, felt = self._mix_mouth(voiced, felt)
         window = Window(
             start=self._frame,
             controls=controls,
             keypoints=to_keypoints(controls, self._face),
             mouth=mouth,
             audio=AudioChunk(voiced.samples, self.pts),
+            felt=felt,
+            tokens=voiced.tokens,
+            label=self.label,
+            instruction=self.instruction,
         )
         self._tell_plan(controls)
         self._frame += frames
@@ -417,14 +422,21 @@ class Session:
         if self._prosody.phrase_ends(speaking, len(voiced.mouth)):
             self._ahead.end_phrase()
 
-    def _mix_mouth(self, voiced: Voiced, felt: MouthTrack) -> MouthTrack:
-        """Speech over expression: a smile stays while talking, but gives way to the sounds."""
+    def _mix_mouth(self, voiced: Voiced, felt: MouthTrack) -> tuple[MouthTrack, MouthTrack]:
+        """Speech over expression: a smile stays while talking, but gives way to the sounds.
+
+        Returns:
+            The whole mouth, and the expression's share of it.
+        """
         share = FELT_WHILE_SPEAKING if self.state is State.SPEAKING else 1.0
         self._felt += min(FELT_STEP, max(-FELT_STEP, share - self._felt))
-        mixed = voiced.mouth.values + self._felt * felt.values
+        kept = self._felt * felt.values
+        mixed = voiced.mouth.values + kept
         breath = self._breath.follow(voiced.samples, self._voice.coming)
         mixed[:, JAW] = np.maximum(mixed[:, JAW], breath)
-        return MouthTrack(np.clip(mixed, 0, 1, dtype=np.float32))
+        kept[:, JAW] = np.maximum(kept[:, JAW], breath)
+        whole, kept = (np.clip(m, 0, 1, dtype=np.float32) for m in (mixed, kept))
+        return MouthTrack(whole), MouthTrack(kept)
 
     def _tell_plan(self, controls: ControlTrack) -> None:
         """Publish what the eyes will do, and the controls as they are."""

@@ -13,7 +13,8 @@ from core import Busy, NotFound, Portrait
 from engines.voice import Voice
 from runtime.author import Writers
 from runtime.portraits import PortraitStore
-from runtime.renderer import PuppetRenderer, RigCache
+from runtime.renderer import Renderer
+from runtime.renderers import Renderers
 from runtime.scheduler import Scheduler
 from runtime.session import Session
 from runtime.settings import RuntimeSettings
@@ -44,7 +45,7 @@ class Sessions:
         self.ended = Stats()
         "Counters of the sessions that are gone."
         self._clock = clock
-        self._rigs = RigCache(settings.size)
+        self._renderers = Renderers(settings)
         self._sessions: dict[str, Session] = {}
         self._pending = 0
         self._scheduler: Scheduler | None = None
@@ -145,9 +146,9 @@ class Sessions:
             log.info("session ends: %s", reason, extra={"session": session.id})
             await self.close(session.id)
 
-    def _prepare(self, id: str) -> tuple[Portrait, PuppetRenderer]:
+    def _prepare(self, id: str) -> tuple[Portrait, Renderer]:
         portrait = self.portraits.get(id)
-        return portrait, PuppetRenderer(self._rigs.get(portrait))
+        return portrait, self._renderers.make(portrait)
 
     async def _warm_up(self) -> None:
         """Enrol the default portrait and render once, so that the first viewer does not wait."""

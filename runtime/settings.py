@@ -14,6 +14,14 @@ class RuntimeSettings:
     "Side of the rendered square, pixels."
     max_sessions: int = 2
     "Sessions at once; one more is refused with Busy."
+    renderer: Literal["auto", "generator", "puppet"] = "auto"
+    "What makes the pictures; auto takes the generator where its networks are."
+    generator_weights: str = ""
+    "Folder of the generator's weights and graphs; empty for those that come with Saccade."
+    generator_steps: int = 4
+    "Steps of the generator's sampler a window: more are truer, fewer faster."
+    generator_threads: int = 1
+    "Threads that one window is computed on."
     lead_ms: int = 80
     "How far ahead of its presentation a frame is made: two frames ride out scheduling noise."
     hold_after_ms: int = 40

@@ -39,6 +39,8 @@ class Voiced:
     samples: F32
     "float32 ``[640 * n]``."
     mouth: MouthTrack
+    tokens: F32
+    "float32 ``[2 n, 256]``: see `engines.mouth.Mouth.tokens`."
     turns: tuple[Turn, ...]
     underruns: int
     "Frames for which an open segment had no sound."
@@ -130,7 +132,7 @@ class VoiceTrack:
         self._line = held[cut:]
         if self.live:
             turns += self._follow_microphone(frames)
-        return Voiced(held[:cut], mouth, tuple(turns), underruns)
+        return Voiced(held[:cut], mouth, self._mouth.tokens, tuple(turns), underruns)
 
     def _await(self, started: Segment | None, ended: Segment | None) -> None:
         """Remember when a turn of the frame just taken will be presented."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core import SAMPLES_PER_FRAME, AudioChunk, ControlTrack, KeypointTrack, MouthTrack
+from core import F32, SAMPLES_PER_FRAME, AudioChunk, ControlTrack, KeypointTrack, MouthTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,22 @@ class Window:
     mouth: MouthTrack
     audio: AudioChunk
     "The audio of exactly these frames."
+    felt: MouthTrack
+    "The share of the mouth that the expression asks for."
+    tokens: F32
+    "float32 ``[2 n, 256]``: what was heard, see `engines.mouth.Mouth.tokens`."
+    label: str
+    instruction: str
 
     def __post_init__(self) -> None:
         frames = len(self.controls)
         if not frames == len(self.keypoints) == len(self.mouth):
             raise ValueError(
                 f"tracks differ in length: {frames}, {len(self.keypoints)}, {len(self.mouth)}"
+            )
+        if len(self.felt) != frames or len(self.tokens) != 2 * frames:
+            raise ValueError(
+                f"{len(self.felt)} felt rows, {len(self.tokens)} tokens, {frames} frames"
             )
         if len(self.audio.samples) != frames * SAMPLES_PER_FRAME:
             raise ValueError(f"{len(self.audio.samples)} samples for {frames} frames")

@@ -19,6 +19,35 @@ def studio_portrait(person: str = "P001") -> bytes:
 
 
 @pytest.fixture(scope="session")
+def networks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a small generator that says something although it learnt nothing; its graphs."""
+    import torch  # takes a second, and few tests need it
+    from torch import nn
+
+    from engines.video import export
+    from engines.video.codec import PRESETS, Codec, save_codec
+    from engines.video.coding import codec_id
+    from engines.video.dit import DiT
+    from engines.video.dit_config import DitConfig
+    from engines.video.dit_file import save_dit
+    from engines.video.shipped import codec_file, dit_file
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    codec = Codec(PRESETS["tiny"]).eval()
+    nn.init.normal_(codec.decoder.paint.weight, std=0.2)
+    dit = DiT(DitConfig(channels=32, width=48, blocks=2, heads=2, feed=64, text=16, context=4))
+    for parameter in dit.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    folder = tmp_path_factory.mktemp("networks")
+    save_codec(codec_file(folder), codec)
+    save_dit(dit, codec_id(codec), dit_file(folder))
+    export.export(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def portrait() -> Portrait:
     """P001, enrolled."""
     return enrol(studio_portrait(), "P001")

@@ -56,7 +56,7 @@ def test_core_and_face_need_numpy_alone() -> None:
 
 def test_serving_loads_nothing_it_does_not_need() -> None:
     """`import server` stays light: optional and GPL parts are loaded when asked for."""
-    heavy = ("torch", "piper", "jax", "matplotlib", "onnx", "engines.evaluate", "engines.video")
+    heavy = ("torch", "piper", "jax", "matplotlib", "onnx", "engines.evaluate")
     code = f"import server, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

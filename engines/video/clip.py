@@ -19,6 +19,11 @@ AUDIO_LEAD: Final = 2
 frame t began and later, all that a live session has heard when it makes the frame."""
 STILL: Final = "still"
 "Label of a clip that does not move: two real pictures of one person. For the codec alone."
+OWN: Final = TOKENS_PER_FRAME * LATENT_FRAMES
+"Audio tokens of a latent frame's own 160 ms."
+REACH: Final = OWN
+"""Audio tokens before its own that a latent frame hears: 160 ms. None after: a window is made when
+its sound is there, and waiting for more would be felt (the tokens lead by 40 ms as it is)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

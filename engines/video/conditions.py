@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core import KEYPOINTS, LATENT_FRAMES, MOUTH_CHANNELS
-from engines.video.clip import TOKEN_WIDTH, TOKENS_PER_FRAME, Clip
+from engines.video.clip import OWN, REACH, TOKEN_WIDTH, TOKENS_PER_FRAME, Clip
 from engines.video.regions import REGIONS
 from engines.video.text import LENGTH, NOTHING, tokenise
-
-OWN: Final = TOKENS_PER_FRAME * LATENT_FRAMES
-"Audio tokens of a latent frame's own 160 ms."
-REACH: Final = OWN
-"""Audio tokens before its own that a latent frame hears: 160 ms. None after: a window is made when
-its sound is there, and waiting for more would be felt (the tokens lead by 40 ms as it is)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,8 +30,8 @@ from torch.nn import functional as F
 from core import LATENT_FRAMES
 from engines.video.adapter import PoseAdapter, TextEncoder
 from engines.video.attention import Block, KeysValues, attend
-from engines.video.clip import TOKEN_WIDTH
-from engines.video.conditions import OWN, Conditions
+from engines.video.clip import OWN, TOKEN_WIDTH
+from engines.video.conditions import Conditions
 from engines.video.dit_config import NEAR, DitConfig
 from engines.video.forcing import groups_of_windows
 from engines.video.guidance import CELLS, FRAME

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from core import KEYPOINTS, LATENT_FRAMES, MOUTH_CHANNELS, InvalidInput
-from engines.video.clip import TOKEN_WIDTH
+from engines.video.clip import OWN, REACH, TOKEN_WIDTH
 from engines.video.codec import GRID, Codec, load_codec
 from engines.video.coding import codec_id
-from engines.video.conditions import OWN, REACH
 from engines.video.dit import NOISY, DiT
 from engines.video.dit_file import load_dit
 from engines.video.graphs import (

@@ -26,10 +26,10 @@ from core import (
     Portrait,
 )
 from engines.audio.encoder import TOKEN, hear
-from engines.video.clip import AUDIO_LEAD, TOKENS_PER_FRAME
+from engines.video.clip import AUDIO_LEAD, REACH, TOKENS_PER_FRAME
 from engines.video.codec import Codec, load_codec, to_bytes, to_unit
 from engines.video.coding import codec_id, encode
-from engines.video.conditions import REACH, Conditions
+from engines.video.conditions import Conditions
 from engines.video.dit import DiT
 from engines.video.dit_file import load_dit
 from engines.video.guidance import UNGUIDED, Guidance, fixed, spatial_only, temporal_only

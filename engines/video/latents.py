@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from core import KEYPOINTS, LATENT_FRAMES, MOUTH_CHANNELS, InvalidInput
-from engines.video.clip import TOKEN_WIDTH
+from engines.video.clip import OWN, REACH, TOKEN_WIDTH
 from engines.video.codec import GRID
-from engines.video.conditions import OWN, REACH, Conditions
+from engines.video.conditions import Conditions
 from engines.video.regions import REGIONS
 from engines.video.text import tokenise
 

@@ -7,6 +7,8 @@ memory. Nothing grows with its length.
 from __future__ import annotations
 
 import json
+import statistics
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +19,22 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from core import F32, U8, SaccadeError, Unavailable
+from core import (
+    F32,
+    KEYPOINTS,
+    MOUTH_CHANNELS,
+    U8,
+    WINDOW_FRAMES,
+    SaccadeError,
+    Unavailable,
+)
 from engines.backends.engine import Engine
 from engines.backends.onnx_cpu import OnnxCpu
+from engines.video.clip import OWN, REACH, TOKEN_WIDTH
+from engines.video.regions import REGIONS, SIDE
 from engines.video.schedule import SHIFT, WINDOW, flow_times, window_noise
 from engines.video.shipped import SHIPPED, graph_file
+from engines.video.text import tokenise
 
 GRAPHS: Final = ("portrait", "tell", "dit", "decode")
 STEPS: Final = 4
@@ -189,6 +202,25 @@ class LiveStream:
             np.concatenate((portrait.keys, *keys), 2),
             np.concatenate((portrait.values, *(values for _, values in self._past)), 2),
         )
+
+
+def seconds_a_window(networks: Networks, steps: int, rounds: int = 3) -> float:
+    """How long a window takes here: the median of some, after one to warm up."""
+    points = np.zeros((WINDOW_FRAMES, len(REGIONS), len(KEYPOINTS), 2), np.float32)
+    heard = REACH + OWN * WINDOW
+    asked = Asked(
+        points, np.zeros((WINDOW_FRAMES, len(MOUTH_CHANNELS)), np.float32),
+        np.zeros((heard, TOKEN_WIDTH), np.float32), np.ones(heard, np.bool_),
+        tokenise(""),
+    )  # fmt: skip
+    grey = np.full((len(REGIONS), SIDE, SIDE, 3), 128, np.uint8)
+    stream = LiveStream(networks, networks.prepare(grey, points[0]), steps)
+    took = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        stream.make(asked)
+        took.append(time.perf_counter() - began)
+    return statistics.median(took[1:])
 
 
 def _levels(now: float, after: float) -> dict[str, F32]:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from core import F32, U8, Portrait
 from engines import warp
 from engines.puppet import bounded_pose
-from engines.rig import build_rig
+from engines.rig import Rig, build_rig
 from engines.video.regions import Regions, feather
 from face import rotation
 
@@ -105,15 +105,16 @@ def regions_of(portrait: Portrait, size: int) -> Regions:
 class PortraitCanvas:
     """Frames of one portrait at one size. Owns its buffers: one canvas a session."""
 
-    def __init__(self, portrait: Portrait, size: int = 512) -> None:
+    def __init__(self, portrait: Portrait, size: int = 512, rig: Rig | None = None) -> None:
         """Args:
             portrait: Whose picture it is.
             size: Side of the frames, pixels; 128 to 1024.
+            rig: The portrait's at this size, where it is at hand; shared, not changed.
 
         Raises:
             ValueError: Another size.
         """
-        rig = build_rig(portrait, size)
+        rig = rig or build_rig(portrait, size)
         self.size = size
         self.picture: Final = rig.crop
         "uint8 ``[size, size, 3]``: the portrait."

@@ -34,6 +34,8 @@ class Flat:
 
     window_frames = 1
 
+    lead_ms = 0
+
     def render(self, window: Window) -> list[U8]:
         return [np.full((8, 8, 3), (window.start + i) % 256, np.uint8) for i in range(len(window))]
 

@@ -79,6 +79,7 @@ async def test_closing_ends_the_feeds_and_forgets_the_session(sessions: Sessions
 
 class Broken:
     window_frames = 1
+    lead_ms = 0
 
     def render(self, window: Window) -> list[U8]:
         raise ZeroDivisionError("a renderer with a bug")
@@ -88,6 +89,8 @@ class Slow:
     """Stalls once for 800 ms, then is fast again."""
 
     window_frames = 1
+
+    lead_ms = 0
 
     def __init__(self) -> None:
         self.calls = 0

@@ -26,13 +26,19 @@ class DelayedMouth:
 
     def reset(self) -> None:
         self._line = np.zeros(self.lookahead, np.float32)
+        self._tokens = np.zeros((0, 256), np.float32)
         self._loud = False
 
     @property
     def speaking(self) -> bool:
         return self._loud
 
+    @property
+    def tokens(self) -> F32:
+        return self._tokens
+
     def push(self, samples: F32) -> MouthTrack:
+        self._tokens = np.zeros((2 * len(samples) // SAMPLES_PER_FRAME, 256), np.float32)
         held = np.concatenate((self._line, samples))
         self._line = held[len(samples) :]
         frames = held[: len(samples)].reshape(-1, SAMPLES_PER_FRAME)

@@ -274,6 +274,10 @@ class EchoMouth:
     def __post_init__(self) -> None:
         self._held = np.zeros(self.lookahead, np.float32)
 
+    @property
+    def tokens(self) -> F32:
+        raise AssertionError("nobody asked for them")
+
     def push(self, samples: F32) -> MouthTrack:
         held = np.concatenate((self._held, samples))
         self._held = held[len(samples) :]

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from core import F32, KEYPOINT_SLICES
-from engines.video.conditions import REACH, Conditions
+from engines.video.clip import REACH
+from engines.video.conditions import Conditions
 from engines.video.dit import DiT
 from engines.video.dit_config import PRESETS, DitConfig
 from engines.video.text import tokenise

@@ -11,8 +11,8 @@ import torch
 from core import InvalidInput
 from engines.video.adapter import Raster
 from engines.video.attention import attend
-from engines.video.clip import Clip
-from engines.video.conditions import REACH, Conditions
+from engines.video.clip import REACH, Clip
+from engines.video.conditions import Conditions
 from engines.video.dit import DiT
 from engines.video.dit_config import PRESETS, DitConfig, flops, preset
 from engines.video.flow import FlowConfig, draw_sigma, mix, random_drop, training_loss

@@ -11,16 +11,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from torch import nn
 
 from core import F32, U8, InvalidInput, Unavailable
 from engines.video import export
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_bytes, to_unit
-from engines.video.coding import codec_id
 from engines.video.conditions import Conditions
-from engines.video.dit import DiT
-from engines.video.dit_config import DitConfig
-from engines.video.dit_file import load_dit, save_dit
+from engines.video.dit_file import load_dit
 from engines.video.guidance import UNGUIDED
 from engines.video.live import Asked, BrokenWindow, LiveStream, Networks
 from engines.video.sampler import sample_window
@@ -35,28 +31,14 @@ WINDOWS = 4
 "One more than the context holds beside the window itself, and one to see it move on."
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of networks that say something although they have learnt nothing; their graphs."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    codec = Codec(PRESETS["tiny"]).eval()
-    nn.init.normal_(codec.decoder.paint.weight, std=0.2)
-    dit = DiT(DitConfig(channels=32, width=48, blocks=2, heads=2, feed=64, text=16, context=4))
-    for parameter in dit.parameters():
-        if not parameter.any():
-            nn.init.normal_(parameter, std=0.1)
-    out = tmp_path_factory.mktemp("networks")
-    save_codec(codec_file(out), codec)
-    save_dit(dit, codec_id(codec), dit_file(out))
-    # What a file holds in half precision is what both sides run.
-    export.export(out)
-    return out
+@pytest.fixture
+def folder(networks_folder: Path) -> Path:
+    return networks_folder
 
 
 @pytest.fixture(scope="module")
-def networks(folder: Path) -> Networks:
-    return Networks.open(folder)
+def networks(networks_folder: Path) -> Networks:
+    return Networks.open(networks_folder)
 
 
 def picture(seed: int) -> U8:

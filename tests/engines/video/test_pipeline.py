@@ -30,10 +30,10 @@ from engines.puppet import Puppet
 from engines.rig import build_rig
 from engines.video import drift, gallery, sample, train_dit
 from engines.video import make_latents as latents_command
-from engines.video.clip import STILL, Clip
+from engines.video.clip import OWN, REACH, STILL, Clip
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_unit
 from engines.video.coding import codec_id, decode, encode_clip
-from engines.video.conditions import OWN, REACH, Conditions
+from engines.video.conditions import Conditions
 from engines.video.data.shards import Shards, open_shards, pack, write_shard
 from engines.video.dit import DiT
 from engines.video.dit_config import DitConfig
