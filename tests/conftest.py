@@ -20,7 +20,7 @@ def studio_portrait(person: str = "P001") -> bytes:
 
 @pytest.fixture(scope="session")
 def networks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of a small generator that says something although it learnt nothing; its graphs."""
+    """Weights of a small student that says something although it learnt nothing; its graphs."""
     import torch  # takes a second, and few tests need it
     from torch import nn
 
@@ -36,7 +36,8 @@ def networks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     codec = Codec(PRESETS["tiny"]).eval()
     nn.init.normal_(codec.decoder.paint.weight, std=0.2)
-    dit = DiT(DitConfig(channels=32, width=48, blocks=2, heads=2, feed=64, text=16, context=4))
+    sizes = DitConfig(width=48, blocks=2, heads=2, feed=64, text=16, maps=2)
+    dit = DiT(sizes)
     for parameter in dit.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.1)

@@ -12,6 +12,7 @@ COMMANDS = {
         "training clips as the transformer wants them",
     ),
     "dit": ("engines.video.train_dit", "train the diffusion transformer"),
+    "student": ("engines.video.train_student", "teach guidance in one pass, and few steps"),
     "export": ("engines.video.export", "ONNX graphs that run without torch"),
     "gallery": ("engines.video.gallery", "sheets of portraits, beside the puppet"),
     "drift": ("engines.video.drift", "whether a portrait stays itself over minutes"),

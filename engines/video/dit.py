@@ -44,6 +44,8 @@ from engines.video.told import Sink, Told
 NOISY, CLEAN, REFERENCE = range(3)
 OFFSET: Final = 8
 "Latent frames from the end of a window to its reference; 4 to 30 in training (free)."
+PULL: Final = 8.0
+"The paper's highest Ω: maps go in as shares of it."
 _WAVES: Final = 128
 
 
@@ -75,6 +77,9 @@ class DiT(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         nn.init.zeros_(self.beside_pose.weight)
+        if config.maps:
+            self.pull = nn.Linear(config.maps, width, bias=False)
+            nn.init.zeros_(self.pull.weight)
 
     spread: Tensor
     "How far latents are from the reference's, root mean square: set before training."
@@ -89,6 +94,7 @@ class DiT(nn.Module):
         clean: Tensor | None = None,
         clean_conditions: Conditions | None = None,
         offset: int = OFFSET,
+        pull: Tensor | None = None,
     ) -> Tensor:
         """Velocity of all windows of some clips at once.
 
@@ -100,6 +106,7 @@ class DiT(nn.Module):
             clean: Like ``noisy``, without noise: the context. Needed when there are two windows.
             clean_conditions: What the context was told; None is ``conditions``.
             offset: Latent frames from the end of a window to its reference.
+            pull: ``[B, L, 3, 6, 6, 2]``, of a student: `guidance.pull_of`. None is no guidance.
 
         Returns:
             The shape of ``noisy``.
@@ -109,7 +116,7 @@ class DiT(nn.Module):
         sink = self.remember(reference, conditions.reference_points)
         told = self.tell(conditions)
         y, base, gain = self._relative(noisy, sink.latents, sigma)
-        x = self._tokens(y, sink.beside, NOISY)
+        x = self._tokens(y, sink.beside, NOISY) + self._pulled(pull)
         past = windows - 1
         if past:
             if clean is None:
@@ -170,6 +177,7 @@ class DiT(nn.Module):
         sink: Sink,
         memory: list[KeysValues],
         kind: int | Tensor = NOISY,
+        pull: Tensor | None = None,
     ) -> tuple[Tensor, list[KeysValues]]:
         """One pass over one window.
 
@@ -181,13 +189,14 @@ class DiT(nn.Module):
             memory: By layer, keys with positions and values of all that the window sees beside
                 itself, ``[B, M, heads, head]``. See `windows.Stream`.
             kind: `NOISY`, or `CLEAN` to write what later windows remember.
+            pull: As in `forward`, ``[B, 2, 3, 6, 6, 2]``.
 
         Returns:
             The velocity, and by layer the window's keys (without positions) and values,
             ``[B, 216, heads, head]``.
         """
         y, base, gain = self._relative(latents, sink.latents, sigma[:, None])
-        x = self._tokens(y, sink.beside, kind) + _by_window(told.pose)
+        x = self._tokens(y, sink.beside, kind) + self._pulled(pull) + _by_window(told.pose)
         shared, last = self._times(sigma[:, None])
         tables = self._tables(range(WINDOW), x.device)
         written: list[KeysValues] = []
@@ -267,6 +276,13 @@ class DiT(nn.Module):
         """`_relative`'s ``[B, W, 216, C]`` → tokens ``[B, W, 216, width]``."""
         twice = beside.repeat(1, WINDOW, 1)[:, None]
         return self.enter(y) + twice + (self.place + self.kind[kind]).repeat(WINDOW, 1)  # type: ignore[no-any-return]
+
+    def _pulled(self, pull: Tensor | None) -> Tensor | float:
+        """What guidance adds to the tokens: nothing where Ω is 1, as in windows that are done."""
+        if pull is None or not self.config.maps:
+            return 0.0
+        out: Tensor = self.pull((_by_window(pull.flatten(2, 4)) - 1) / PULL)
+        return out
 
     def _latents(self, x: Tensor) -> Tensor:
         """``[B, W, 216, C]`` → ``[B, 2 W, 3, C, 6, 6]``."""

@@ -29,6 +29,9 @@ class DitConfig:
     text: int = 64
     context: int = 4
     "Latent frames before a window that it sees."
+    maps: int = 0
+    """Of a student, 2: maps of guidance that it is told beside each latent, so that one pass gives
+    what its teacher needs two for."""
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads) or self.context % WINDOW or self.context < 0:

@@ -83,8 +83,10 @@ def graphs_of(codec: Codec, dit: DiT) -> dict[str, Graph]:
         "reference": {0: batch}, "beside": {0: batch},
         "keys": {1: batch, 2: count}, "values": {1: batch, 2: count},
         "latents": {0: batch}, "sigma": {0: batch}, "after": {0: batch}, "kind": {},
+        "pull": {0: batch},
     }  # fmt: skip
     # Two tensors: inputs that are one object are exported as one.
+    guided = {"pull": torch.ones(*latents.shape[:3], GRID, GRID, 2)} if config.maps else {}
     level, after = torch.full((rows,), 0.5), torch.full((rows,), 0.5)
     picture = torch.zeros(len(REGIONS), SIDE, SIDE, 3, dtype=torch.uint8)
     asked = {
@@ -103,7 +105,7 @@ def graphs_of(codec: Codec, dit: DiT) -> dict[str, Graph]:
         "dit": Graph(
             DitGraph(dit),
             {"latents": latents, "sigma": level, "after": after, "kind": torch.tensor(NOISY)}
-            | told | seen,
+            | told | seen | guided,
             ("next_latents", "written_keys", "written_values"), by_row,
         ),
         "decode": _decode(codec, latents, picture),

@@ -117,6 +117,7 @@ class DitGraph(nn.Module):
         beside: Tensor,
         keys: Tensor,
         values: Tensor,
+        pull: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Args:
             latents: float32 ``[B, 2, 3, C, 6, 6]`` at noise level ``sigma``.
@@ -132,6 +133,7 @@ class DitGraph(nn.Module):
             keys: ``[layers, B, M, heads, head]``: of the reference, then of earlier windows from
                 the oldest on.
             values: As ``keys``.
+            pull: ``[B, 2, 3, 6, 6, 2]``, of a student: `guidance.pull_of`, or 1 for no guidance.
 
         Returns:
             The latents at ``after``; the window's keys as a window sees them that comes 1, 2, …
@@ -140,7 +142,7 @@ class DitGraph(nn.Module):
         """
         velocity, written = self.dit.step(
             latents, sigma, _told(pose, text, sound), Sink(reference, beside, []),
-            _layers(keys, values), kind,
+            _layers(keys, values), kind, pull,
         )  # fmt: skip
         stride = (after - sigma)[:, None, None, None, None, None]
         own = torch.stack([k for k, _ in written])

@@ -113,6 +113,21 @@ def omega(guidance: Guidance, gauss: F32, rho: float) -> F32:
     return out.astype(np.float32)
 
 
+def pull_of(guidance: Guidance, gauss: F32) -> F32:
+    """What a student is told of guidance: ``Ω`` at its highest and at its lowest weight.
+
+    Both stay the same at all steps: a student's step may cross the fall between them.
+
+    Args:
+        guidance: Whose alpha and gamma are the student's own.
+        gauss: ``G``, any shape.
+
+    Returns:
+        The shape of ``gauss`` and 2.
+    """
+    return np.stack([omega(guidance, gauss, 0.0), omega(guidance, gauss, 1.0)], -1)
+
+
 def needs_both(guidance: Guidance) -> bool:
     """Whether any Ω differs from 1, so that the unconditional velocity is needed at all."""
     one = {guidance.high, guidance.low} == {1.0}

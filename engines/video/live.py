@@ -31,6 +31,7 @@ from core import (
 from engines.backends.engine import Engine
 from engines.backends.onnx_cpu import OnnxCpu
 from engines.video.clip import OWN, REACH, TOKEN_WIDTH
+from engines.video.guidance import UNGUIDED, Guidance, eye_map, pull_of
 from engines.video.regions import REGIONS, SIDE
 from engines.video.schedule import SHIFT, WINDOW, flow_times, window_noise
 from engines.video.shipped import SHIPPED, graph_file
@@ -100,6 +101,8 @@ class Networks:
                 "The generator's graphs are not of this version. Make them again: "
                 "python -m engines.video export"
             ) from error
+        self.guided: Final = "pull" in self._engines["dit"].inputs
+        "Whether one pass can be guided."
         self._memory: dict[str, tuple[int, ...]] = {
             name: (1, *(int(n) for n in shape[1:]))
             for name, shape in self._engines["decode"].inputs.items()
@@ -140,6 +143,7 @@ class LiveStream:
         portrait: Prepared,
         steps: int = STEPS,
         *,
+        guidance: Guidance = UNGUIDED,
         seed: int = 0,
         shift: float = SHIFT,
     ) -> None:
@@ -147,10 +151,11 @@ class LiveStream:
         networks: Shared, not changed.
         portrait: Who it is.
         steps: Euler steps a window.
+        guidance: How strongly the eyes are pulled; only students can be.
         seed: Of all noise.
         shift: Of the flow times.
         """
-        self.steps = steps
+        self.steps, self.guidance = steps, guidance
         self.made = 0
         "Windows so far."
         self._networks, self._portrait = networks, portrait
@@ -171,13 +176,17 @@ class LiveStream:
         )  # fmt: skip
         keys, values = self._seen()
         common = told | portrait.context | {"keys": keys, "values": values}
+        pulled = self._pull(asked)
         x = window_noise(self._seed, self.made, self._networks.channels)[None]
         for now, after in pairwise(flow_times(self.steps, self._shift)):
-            x = run("dit", latents=x, kind=_NOISY, **_levels(now, after), **common)["next_latents"]
+            step = run("dit", latents=x, kind=_NOISY, **_levels(now, after), **common, **pulled)
+            x = step["next_latents"]
         if not np.isfinite(x).all():
             self.forget()
             raise BrokenWindow("A window of the generator is not a picture. It goes on anew.")
-        left = run("dit", latents=x, kind=_CLEAN, **_levels(0.0, 0.0), **common)
+        # What is remembered is not guided, so that turning the knob leaves the past as it is.
+        calm = {name: np.ones_like(maps) for name, maps in pulled.items()}
+        left = run("dit", latents=x, kind=_CLEAN, **_levels(0.0, 0.0), **common, **calm)
         self._past.append((left["written_keys"], left["written_values"]))
         decoded = run(
             "decode", latents=x, pictures=portrait.pictures, **portrait.features, **self._memory
@@ -192,6 +201,12 @@ class LiveStream:
         self._past.clear()
         self._memory = self._networks.memory()
         self.made += 1  # with other noise than what failed
+
+    def _pull(self, asked: Asked) -> dict[str, F32]:
+        """What a student is told of guidance; nothing to another."""
+        if not self._networks.guided:
+            return {}
+        return {"pull": pull_of(self.guidance, eye_map(asked.points, self.guidance.kappa))[None]}
 
     def _seen(self) -> tuple[F32, F32]:
         """Keys and values of the reference, then of the windows before, from the oldest on."""

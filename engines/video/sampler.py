@@ -12,7 +12,7 @@ from torch import Tensor
 from engines.video.attention import KeysValues
 from engines.video.conditions import Conditions
 from engines.video.dit import DiT
-from engines.video.guidance import Guidance, eye_map, needs_both, omega
+from engines.video.guidance import Guidance, eye_map, needs_both, omega, pull_of
 from engines.video.schedule import SHIFT, STEPS, WINDOW, euler, flow_times, window_noise
 from engines.video.told import Sink, Told
 from engines.video.windows import Stream
@@ -35,7 +35,7 @@ def sample_window(
         stream: The stream; one window longer afterwards.
         conditions: Of the window's two latent frames, and the sound around.
         noise: ``[B, 2, 3, C, 6, 6]``: `schedule.window_noise`.
-        guidance: Ω; `guidance.UNGUIDED` takes half the time.
+        guidance: Ω; `guidance.UNGUIDED` takes half the time. A student is told it instead.
         steps: Euler steps.
         shift: Of the flow times.
 
@@ -43,7 +43,12 @@ def sample_window(
         Clean latents, the shape of ``noise``.
     """
     told, memory = stream.tell(conditions), stream.memory()
-    if needs_both(guidance):
+    student = stream.dit.config.maps > 0
+    pull = None
+    if student:
+        maps = pull_of(guidance, _eye_maps(conditions, guidance.kappa))
+        pull = torch.from_numpy(maps).to(noise)
+    elif needs_both(guidance):
         both = _beside(told, stream.tell(conditions.unconditional()))
         one = stream.sink
         sink = Sink(torch.cat((one.latents,) * 2), torch.cat((one.beside,) * 2), [])
@@ -51,12 +56,13 @@ def sample_window(
         gauss = _eye_maps(conditions, guidance.kappa)
 
     def velocity(x: Tensor, sigma: float, rho: float) -> Tensor:
-        if not needs_both(guidance):
-            return stream.dit.step(x, x.new_full((len(x),), sigma), told, stream.sink, memory)[0]
+        if student or not needs_both(guidance):
+            level = x.new_full((len(x),), sigma)
+            return stream.dit.step(x, level, told, stream.sink, memory, pull=pull)[0]
         level = x.new_full((2 * len(x),), sigma)
         v_c, v_u = stream.dit.step(torch.cat((x, x)), level, both, sink, twice)[0].chunk(2)
-        pull = torch.from_numpy(omega(guidance, gauss, rho)).to(x)
-        return v_u + pull.unsqueeze(3) * (v_c - v_u)
+        strength = torch.from_numpy(omega(guidance, gauss, rho)).to(x)
+        return v_u + strength.unsqueeze(3) * (v_c - v_u)
 
     latents = euler(velocity, noise, flow_times(steps, shift))
     stream.write(latents, told, memory)

@@ -44,6 +44,11 @@ def flow_times(steps: int = STEPS, shift: float = SHIFT) -> list[float]:
     return [shifted(1 - i / steps, shift) for i in range(steps + 1)]
 
 
+def progress(sigma: float, shift: float = SHIFT) -> float:
+    """The share of the steps that are made when a sampler comes to ``sigma``; see `flow_times`."""
+    return 1 - sigma / (shift - (shift - 1) * sigma)
+
+
 def euler(velocity: Callable[[X, float, float], X], x: X, times: Sequence[float]) -> X:
     """Integrate ``dx/dσ = v`` from noise (σ = 1) to latents (σ = 0).
 

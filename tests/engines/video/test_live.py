@@ -17,7 +17,7 @@ from engines.video import export
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_bytes, to_unit
 from engines.video.conditions import Conditions
 from engines.video.dit_file import load_dit
-from engines.video.guidance import UNGUIDED
+from engines.video.guidance import UNGUIDED, Guidance
 from engines.video.live import Asked, BrokenWindow, LiveStream, Networks
 from engines.video.sampler import sample_window
 from engines.video.schedule import WINDOW, window_noise
@@ -27,6 +27,7 @@ from engines.video.windows import Stream
 from tests.engines.video.faces_in_regions import conditions
 
 STEPS = 2
+STRONG = Guidance(high=6.0, low=3.0)
 WINDOWS = 4
 "One more than the context holds beside the window itself, and one to see it move on."
 
@@ -60,7 +61,7 @@ def points(told: Conditions) -> F32:
 
 
 def by_torch(folder: Path, reference: U8, told: Conditions) -> list[U8]:
-    """The windows as torch makes them, unguided."""
+    """The windows as torch makes them."""
     codec, (dit, _) = load_codec(codec_file(folder)), load_dit(dit_file(folder))
     made = []
     with torch.inference_mode():
@@ -71,7 +72,7 @@ def by_torch(folder: Path, reference: U8, told: Conditions) -> list[U8]:
         for window in range(WINDOWS):
             part = told.stretch(window * WINDOW, WINDOW)
             noise = torch.from_numpy(window_noise(5, window, 32)[None])
-            latents = sample_window(stream, part, noise, UNGUIDED, STEPS)
+            latents = sample_window(stream, part, noise, STRONG, STEPS)
             frames, cache = codec.decoder(latents[0].transpose(0, 1), features, cache)
             made.append(to_bytes(frames).swapaxes(0, 1))
     return made
@@ -79,13 +80,17 @@ def by_torch(folder: Path, reference: U8, told: Conditions) -> list[U8]:
 
 def test_graphs_show_what_torch_shows(folder: Path, networks: Networks) -> None:
     told, reference = conditions(1, WINDOWS * WINDOW, 3), picture(0)
-    stream = LiveStream(networks, networks.prepare(reference, points(told)), STEPS, seed=5)
+    prepared = networks.prepare(reference, points(told))
+    stream = LiveStream(networks, prepared, STEPS, guidance=STRONG, seed=5)
     true = by_torch(folder, reference, told)
     made = [stream.make(asked(told, window)) for window in range(WINDOWS)]
     for one, other in zip(made, true, strict=True):
         assert one.shape == (8, 3, 96, 96, 3)
         assert np.abs(one.astype(np.int16) - other).max() <= 1
     assert np.abs(made[2].astype(np.int16) - made[3]).mean() > 2  # they are not all the same
+    stream = LiveStream(networks, prepared, STEPS, guidance=UNGUIDED, seed=5)
+    calm = stream.make(asked(told, 0)).astype(np.int16)
+    assert np.abs(calm - made[0]).mean() > 0.2  # a student is guided in its one pass
 
 
 def test_sessions_share_networks_and_nothing_else(networks: Networks) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -35,10 +36,12 @@ from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_unit
 from engines.video.coding import codec_id, decode, encode_clip
 from engines.video.conditions import Conditions
 from engines.video.data.shards import Shards, open_shards, pack, write_shard
+from engines.video.distil import DistilConfig
 from engines.video.dit import DiT
 from engines.video.dit_config import DitConfig
 from engines.video.dit_file import load_dit, save_dit
 from engines.video.generator import Script, VideoGenerator, conditions_of
+from engines.video.held_out import picture_scores, preview_rows
 from engines.video.latents import INDEX, Latents, open_latents
 from engines.video.make_latents import make_latents
 from engines.video.performance import from_controls, in_regions
@@ -46,7 +49,8 @@ from engines.video.plan import Plan
 from engines.video.render_frames import regions_of
 from engines.video.sampler import EYE_AWARE, generate
 from engines.video.shipped import fingerprint
-from engines.video.train_dit import DitTask, picture_scores, preview_rows
+from engines.video.train_dit import DitTask
+from engines.video.train_student import StudentTask
 from engines.video.training import fit
 
 CONFIG = DitConfig(channels=32, width=32, blocks=2, heads=2, feed=64, text=16)
@@ -248,6 +252,27 @@ def dit() -> DiT:
     dit = DiT(CONFIG)
     torch.nn.init.normal_(dit.leave.weight, std=0.2)
     return dit.eval()
+
+
+def test_students_are_taught(
+    clips: Shards, codec: Codec, latents: Latents, dit: DiT, tmp_path: Path
+) -> None:
+    """Both stages, the second from the first; what is exported is a student of the same codec."""
+    begin = dit
+    for nodes in (0, 2):
+        out = tmp_path / str(nodes)
+        config = DistilConfig(nodes=nodes, solve=1)
+        task = StudentTask(dit, begin, latents, latents, clips, codec, config)
+        fit(task, QUICK, out, quiet)
+        table = (out / "curves.csv").read_text()
+        for name in ("held_apart", "held_psnr_to_teacher", "held_teacher_psnr_changed"):
+            assert name in table
+        assert (out / "preview-0000002.png").stat().st_size > 10_000
+        begin, made_for = load_dit(out / "weights.safetensors")
+        assert begin.config == replace(dit.config, maps=2) and made_for == latents.codec
+    other = DiT(replace(CONFIG, blocks=1))
+    with pytest.raises(InvalidInput, match="different sizes"):
+        StudentTask(dit, other, latents, latents, clips, codec, config)
 
 
 @pytest.fixture(scope="module")
