@@ -94,6 +94,23 @@ class Encoder(nn.Module):
         latents, still = self.standard(both).split((len(both) - len(frames), len(frames)))
         return latents.reshape(len(frames), -1, *latents.shape[1:]), still
 
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Move the latents' mean and deviation into the last layer; what comes out stays the same.
+
+        In front of a norm nothing holds that layer's scale: in training its variance grows beyond
+        what half precision, that weights are kept in, can hold.
+        """
+        mean, variance = self.standard.running_mean, self.standard.running_var
+        assert mean is not None
+        assert variance is not None
+        gain = (variance + self.standard.eps).rsqrt()
+        self.out.weight.mul_(gain[:, None, None, None])
+        if self.out.bias is not None:
+            self.out.bias.sub_(mean).mul_(gain)
+        mean.zero_()
+        variance.fill_(1 - self.standard.eps)
+
     def still(self, picture: Tensor, region: Tensor) -> Tensor:
         """``[B, 3, 96, 96]`` → float32 ``[B, latent, 6, 6]``, normalised: it does not move."""
         return self.standard(self.raw(picture[:, None], region))  # type: ignore[no-any-return]
@@ -167,7 +184,10 @@ class Codec(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Measure the latents' mean and deviation anew, over ``(frames, region)`` batches."""
+        """Measure the latents' mean and deviation anew, over ``(frames, region)`` batches.
+
+        Both then go into the layer before (`Encoder.fold`).
+        """
         standard = self.encoder.standard
         standard.reset_running_stats()
         momentum, standard.momentum = standard.momentum, None  # None: a plain average
@@ -176,6 +196,7 @@ class Codec(nn.Module):
             self.encode(frames, region)
         standard.train(self.training)
         standard.momentum = momentum
+        self.encoder.fold()
 
 
 def to_unit(pixels: Tensor) -> Tensor:

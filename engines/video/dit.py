@@ -6,16 +6,14 @@ itself alone and is told nothing, so its keys are made once a portrait; clean wi
 ahead, so theirs are made once, when the window is done.
 
 In the reference's own pose most of the picture stays as it is. So the network works on how latents
-differ from the reference's, and its output is what has to be added to the velocity that a Gaussian
-around the reference would have: at first it paints the portrait standing still.
+differ from the reference's (`tokens.relative`): at first it paints the portrait standing still.
 
 In training all windows of a clip go through at once: each is there noisy and, but for the last,
 clean, and a noisy window sees the clean ones before it (teacher forcing), each with its own noise
 level. `DiT.forward` is that pass, `DiT.step` one window of a stream; the numbers are the same.
 
 Sources: Peebles and Xie 2023, arXiv 2212.09748 (DiT); Chen et al. 2024, "Diffusion Forcing",
-arXiv 2407.01392; Karras et al. 2022, arXiv 2206.00364, section 5 (preconditioning; here for
-rectified flow and a mean that is not zero); CogPortrait section 3.4 (order of the block, adapter).
+arXiv 2407.01392; CogPortrait section 3.4 (order of the block, adapter).
 """
 
 from __future__ import annotations
@@ -30,15 +28,15 @@ from torch.nn import functional as F
 from core import LATENT_FRAMES
 from engines.video.adapter import PoseAdapter, TextEncoder
 from engines.video.attention import Block, KeysValues, attend
-from engines.video.clip import OWN, TOKEN_WIDTH
+from engines.video.clip import TOKEN_WIDTH
 from engines.video.conditions import Conditions
 from engines.video.dit_config import NEAR, DitConfig
 from engines.video.forcing import groups_of_windows
-from engines.video.guidance import CELLS, FRAME
-from engines.video.regions import REGIONS
+from engines.video.guidance import FRAME
 from engines.video.rope import positions, rotate
 from engines.video.schedule import WINDOW
 from engines.video.text import LENGTH
+from engines.video.tokens import as_latents, by_window, flat, near, relative
 from engines.video.told import Sink, Told
 
 NOISY, CLEAN, REFERENCE = range(3)
@@ -115,7 +113,7 @@ class DiT(nn.Module):
         sigma = sigma[:, None].expand(-1, windows) if sigma.ndim == 1 else sigma
         sink = self.remember(reference, conditions.reference_points)
         told = self.tell(conditions)
-        y, base, gain = self._relative(noisy, sink.latents, sigma)
+        y, base, gain = relative(noisy, sink.latents, sigma, self.spread)
         x = self._tokens(y, sink.beside, NOISY) + self._pulled(pull)
         past = windows - 1
         if past:
@@ -124,11 +122,11 @@ class DiT(nn.Module):
             known = (clean_conditions or conditions).stretch(0, WINDOW * past)
             told = told.after(self.tell(known))
             still = torch.zeros_like(sigma[:, :past])
-            y = self._relative(clean[:, : WINDOW * past], sink.latents, still)[0]
+            y = relative(clean[:, : WINDOW * past], sink.latents, still, self.spread)[0]
             x = torch.cat((self._tokens(y, sink.beside, CLEAN), x), 1)
             sigma = torch.cat((still, sigma), 1)
-        out = self._windows(x + _by_window(told.pose), sigma, told, sink, windows, offset)
-        return self._latents(base + gain * out[:, past:])
+        out = self._windows(x + by_window(told.pose), sigma, told, sink, windows, offset)
+        return as_latents(base + gain * out[:, past:])
 
     def tell(self, conditions: Conditions) -> Told:
         """Everything of the conditions that no noise level changes."""
@@ -140,7 +138,7 @@ class DiT(nn.Module):
         for block in self._blocks():
             text.append(block.text.keys_values(words))
             k, v = block.audio.keys_values(heard)
-            audio.append((_near(k), _near(v)))
+            audio.append((near(k), near(v)))
         return Told(pose, text, audio)
 
     def remember(self, reference: Tensor, points: Tensor) -> Sink:
@@ -153,7 +151,7 @@ class DiT(nn.Module):
         still = points[:, None].expand(-1, LATENT_FRAMES, -1, -1, -1)
         felt = still.new_zeros(*still.shape[:2], 9)
         posed = torch.ones(len(points), dtype=torch.bool, device=points.device)
-        latents = _flat(reference[:, None])
+        latents = flat(reference[:, None])
         pose = self.pose(still, felt, posed)
         beside = (self.beside(latents) + self.beside_pose(pose))[:, 0]
         x = self.place + self.kind[REFERENCE] + beside[:, None] + pose
@@ -195,8 +193,8 @@ class DiT(nn.Module):
             The velocity, and by layer the window's keys (without positions) and values,
             ``[B, 216, heads, head]``.
         """
-        y, base, gain = self._relative(latents, sink.latents, sigma[:, None])
-        x = self._tokens(y, sink.beside, kind) + self._pulled(pull) + _by_window(told.pose)
+        y, base, gain = relative(latents, sink.latents, sigma[:, None], self.spread)
+        x = self._tokens(y, sink.beside, kind) + self._pulled(pull) + by_window(told.pose)
         shared, last = self._times(sigma[:, None])
         tables = self._tables(range(WINDOW), x.device)
         written: list[KeysValues] = []
@@ -207,7 +205,7 @@ class DiT(nn.Module):
             keys = torch.cat((memory[i][0][:, None], rotate(k, tables)), 2)
             seen = attend(rotate(q, tables), keys, torch.cat((memory[i][1][:, None], v), 2))
             x = block.finish(x, seen, m, (told.text[i], told.audio[i]))
-        return self._latents(base + gain * self._leave(x, last)), written
+        return as_latents(base + gain * self._leave(x, last)), written
 
     def _windows(
         self, x: Tensor, sigma: Tensor, told: Told, sink: Sink, windows: int, offset: int
@@ -247,33 +245,8 @@ class DiT(nn.Module):
             )
         return self._leave(x, last)
 
-    def _relative(
-        self, latents: Tensor, reference: Tensor, sigma: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents as the network wants them, and what makes a velocity of its output.
-
-        Were ``x0`` normal around the reference with deviation s, then ``x - (1 - σ) reference``
-        has variance ``(1 - σ)² s² + σ²``, and the mean of ``ε - x0`` given x is linear in it.
-
-        Args:
-            latents: ``[B, L, 3, C, 6, 6]``.
-            reference: ``[B, 108, C]``.
-            sigma: ``[B, L / 2]``.
-
-        Returns:
-            ``[B, L / 2, 216, C]`` each: the difference to the reference with deviation 1, that
-            mean, and how far from it the velocity still is.
-        """
-        level = sigma.repeat_interleave(WINDOW, 1)[..., None, None]
-        away = _flat(latents) - (1 - level) * reference[:, None]
-        spread = self.spread.square()
-        variance = ((1 - level).square() * spread + level.square()).clamp(min=1e-6)
-        base = away * ((level - (1 - level) * spread) / variance) - reference[:, None]
-        root = variance.rsqrt()
-        return _by_window(away * root), _by_window(base), _by_window(self.spread * root)
-
     def _tokens(self, y: Tensor, beside: Tensor, kind: int | Tensor) -> Tensor:
-        """`_relative`'s ``[B, W, 216, C]`` → tokens ``[B, W, 216, width]``."""
+        """`tokens.relative`'s ``[B, W, 216, C]`` → tokens ``[B, W, 216, width]``."""
         twice = beside.repeat(1, WINDOW, 1)[:, None]
         return self.enter(y) + twice + (self.place + self.kind[kind]).repeat(WINDOW, 1)  # type: ignore[no-any-return]
 
@@ -281,13 +254,8 @@ class DiT(nn.Module):
         """What guidance adds to the tokens: nothing where Ω is 1, as in windows that are done."""
         if pull is None or not self.config.maps:
             return 0.0
-        out: Tensor = self.pull((_by_window(pull.flatten(2, 4)) - 1) / PULL)
+        out: Tensor = self.pull((by_window(pull.flatten(2, 4)) - 1) / PULL)
         return out
-
-    def _latents(self, x: Tensor) -> Tensor:
-        """``[B, W, 216, C]`` → ``[B, 2 W, 3, C, 6, 6]``."""
-        grid = torch.unflatten(x, 2, (WINDOW, len(REGIONS), CELLS, CELLS))
-        return grid.flatten(1, 2).movedim(-1, 3)
 
     def _times(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, W]`` → the modulations shared by all layers, ``[B, W, 6, width]``, and the last."""
@@ -307,18 +275,3 @@ class DiT(nn.Module):
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
-
-
-def _flat(latents: Tensor) -> Tensor:
-    """``[B, L, 3, C, 6, 6]`` → ``[B, L, 108, C]``."""
-    return latents.movedim(3, -1).flatten(2, 4)
-
-
-def _by_window(x: Tensor) -> Tensor:
-    """``[B, L, 108, ...]`` → ``[B, L / 2, 216, ...]``."""
-    return torch.unflatten(x, 1, (-1, WINDOW)).flatten(2, 3)
-
-
-def _near(x: Tensor) -> Tensor:
-    """``[B, 8 + 8 L, ...]`` → what each latent frame hears, ``[B, L, 16, ...]``."""
-    return x.unfold(1, NEAR, OWN).movedim(-1, 2)

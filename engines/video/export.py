@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from core import KEYPOINTS, LATENT_FRAMES, MOUTH_CHANNELS, InvalidInput
 from engines.video.clip import OWN, REACH, TOKEN_WIDTH
 from engines.video.codec import GRID, Codec, load_codec
-from engines.video.coding import codec_id
 from engines.video.dit import NOISY, DiT
-from engines.video.dit_file import load_dit
+from engines.video.dit_file import load_dit_of
 from engines.video.graphs import (
     LEVELS,
     DecodeGraph,
@@ -225,9 +224,7 @@ def export(folder: Path, progress: Callable[[int, int, str], None] | None = None
         Unavailable: A part of them is missing.
     """
     codec = load_codec(codec_file(folder))
-    dit, made_for = load_dit(dit_file(folder))
-    if made_for != codec_id(codec):
-        raise InvalidInput(f"The transformer in {folder} was trained on another codec's latents.")
+    dit = load_dit_of(codec, dit_file(folder))
     config = {
         name: getattr(dit.config, name)
         for name in ("blocks", "heads", "width", "channels", "context")

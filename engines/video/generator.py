@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,10 +28,10 @@ from core import (
 from engines.audio.encoder import TOKEN, hear
 from engines.video.clip import AUDIO_LEAD, REACH, TOKENS_PER_FRAME
 from engines.video.codec import Codec, load_codec, to_bytes, to_unit
-from engines.video.coding import codec_id, encode
+from engines.video.coding import encode
 from engines.video.conditions import Conditions
 from engines.video.dit import DiT
-from engines.video.dit_file import load_dit
+from engines.video.dit_file import load_dit_of
 from engines.video.guidance import UNGUIDED, Guidance, fixed, spatial_only, temporal_only
 from engines.video.performance import Performance, from_controls, from_keypoints, in_regions
 from engines.video.plan import Plan, Precision
@@ -54,6 +54,7 @@ GUIDANCE: Final = {
     "spatial": spatial_only(EYE_AWARE),
 }
 "The paper's way, and what it is compared with."
+KNOBS: Final = tuple(field.name for field in fields(Guidance))
 MOST_STEPS: Final = 1000
 
 
@@ -125,9 +126,7 @@ class VideoGenerator:
             Unavailable: A part of one is missing.
         """
         loaded = load_codec(codec)
-        network, made_for = load_dit(dit)
-        if made_for != codec_id(loaded):
-            raise InvalidInput(f"{dit} was trained on latents of another codec than {codec}.")
+        network = load_dit_of(loaded, dit)
         plan = Plan(device=device, precision=precision)
         return cls(
             loaded, network, guidance, steps,
@@ -196,7 +195,9 @@ class VideoGenerator:
 
 
 def open_row(options: Sequence[str], folder: Path) -> VideoGenerator:
-    """A generator as a row of the benchmark names it: a way of guidance, a number of steps.
+    """A generator as a row of the benchmark names it.
+
+    Options are a way of guidance, a number of steps, and knobs of `Guidance` (``high=3``).
 
     Computes on one thread: the benchmark has a process for every core.
 
@@ -204,18 +205,33 @@ def open_row(options: Sequence[str], folder: Path) -> VideoGenerator:
         InvalidInput: An option is neither, or the weights are missing.
     """
     guidance, steps = EYE_AWARE, STEPS
+    knobs: dict[str, float] = {}
     for option in options:
-        if option.isdecimal() and 0 < int(option) <= MOST_STEPS:
+        name, _, value = option.partition("=")
+        if name in KNOBS and value:
+            knobs[name] = _number(option, value)
+        elif option.isdecimal() and 0 < int(option) <= MOST_STEPS:
             steps = int(option)
         elif option in GUIDANCE:
             guidance = GUIDANCE[option]
         else:
             raise InvalidInput(
                 f"dit+{option}: write a number of steps up to {MOST_STEPS}, or one of "
-                f"{', '.join(GUIDANCE)}."
+                f"{', '.join(GUIDANCE)}, or one of {', '.join(KNOBS)} and a number: high=3."
             )
+    try:
+        guidance = replace(guidance, **knobs)
+    except ValueError as error:
+        raise InvalidInput(f"dit+{'+'.join(options)}: {error}") from error
     torch.set_num_threads(1)
     return VideoGenerator.open(codec_file(folder), dit_file(folder), guidance, steps)
+
+
+def _number(option: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise InvalidInput(f"dit+{option}: {value} is no number.") from error
 
 
 def conditions_of(portrait: Portrait, script: Script) -> Conditions:

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from core import KEYPOINTS, LATENT_FRAMES, MOUTH_CHANNELS, InvalidInput
 from engines.video.clip import OWN, REACH, TOKEN_WIDTH
-from engines.video.codec import GRID
+from engines.video.codec import GRID, Codec
+from engines.video.coding import codec_id
 from engines.video.conditions import Conditions
 from engines.video.regions import REGIONS
 from engines.video.text import tokenise
@@ -184,6 +185,18 @@ def open_latents(folder: Path) -> Latents:
             raise InvalidInput(f"{folder / name}.f16 is damaged: {error}.") from error
     counts = np.array([entry.count for entry in entries], np.int64)
     return Latents(entries, index["codec"], counts, **arrays)
+
+
+def require_latents_of(codec: Codec, *folders: Latents) -> str:
+    """The codec's `codec_id`, which all these latents have to name.
+
+    Raises:
+        InvalidInput: Some were made by another codec.
+    """
+    name = codec_id(codec)
+    if any(latents.codec != name for latents in folders):
+        raise InvalidInput("The latents were made by another codec. Make them again.")
+    return name
 
 
 def files_of(channels: int) -> dict[str, tuple[bool, tuple[int, ...]]]:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from core import InvalidInput
 from engines.video.codec import Codec, load_codec
-from engines.video.coding import codec_id
 from engines.video.data.shards import Shards, open_shards
 from engines.video.dit import DiT
 from engines.video.dit_config import PRESETS, DitConfig, preset
@@ -21,7 +20,7 @@ from engines.video.dit_file import save_dit
 from engines.video.flow import FLOW, FlowConfig, mix, training_loss
 from engines.video.guidance import UNGUIDED
 from engines.video.held_out import HeldOut, held_truth
-from engines.video.latents import LatentBatch, Latents, open_latents
+from engines.video.latents import LatentBatch, Latents, open_latents, require_latents_of
 from engines.video.plan import Plan, add_plan_arguments, plan_of
 from engines.video.schedule import WINDOW
 from engines.video.training import fit, groups_of
@@ -67,9 +66,7 @@ class DitTask:
         Raises:
             InvalidInput: The parts do not fit together.
         """
-        name = codec_id(codec)
-        if {latents.codec, held.codec} != {name}:
-            raise InvalidInput("The latents were made by another codec. Make them again.")
+        name = require_latents_of(codec, latents, held)
         if frames % WINDOW or config.channels != latents.latents.shape[2]:
             raise InvalidInput(
                 f"{frames} latent frames are no whole windows, or the codec's "

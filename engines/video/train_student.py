@@ -14,7 +14,6 @@ from torch import Tensor
 
 from core import InvalidInput
 from engines.video.codec import Codec, load_codec
-from engines.video.coding import codec_id
 from engines.video.data.shards import Shards, open_shards
 from engines.video.distil import (
     DistilConfig,
@@ -25,9 +24,9 @@ from engines.video.distil import (
     step_loss,
 )
 from engines.video.dit import DiT
-from engines.video.dit_file import load_dit, save_dit
+from engines.video.dit_file import load_dit_of, save_dit
 from engines.video.held_out import HeldOut, held_truth
-from engines.video.latents import Latents, open_latents
+from engines.video.latents import Latents, open_latents, require_latents_of
 from engines.video.plan import Plan, add_plan_arguments, plan_of
 from engines.video.sampler import EYE_AWARE
 from engines.video.training import fit, groups_of
@@ -83,9 +82,7 @@ class StudentTask:
         Raises:
             InvalidInput: The parts do not fit together.
         """
-        name = codec_id(codec)
-        if {latents.codec, held.codec} != {name}:
-            raise InvalidInput("The latents were made by another codec. Make them again.")
+        name = require_latents_of(codec, latents, held)
         if replace(begin.config, maps=0) != replace(teacher.config, maps=0):
             raise InvalidInput("The student and its teacher are of different sizes.")
         self.module: Final = student_of(begin)
@@ -163,17 +160,10 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
             f"--nodes, --solve, --own or --rolled is out of range: {error}"
         ) from error
     codec = load_codec(options.codec)
-    teacher = _of_codec(options.teacher, codec)
-    begin = _of_codec(options.begin_with or options.teacher, codec)
+    teacher = load_dit_of(codec, options.teacher)
+    begin = load_dit_of(codec, options.begin_with or options.teacher)
     task = StudentTask(
         teacher, begin, open_latents(options.latents), open_latents(options.held),
         open_shards(options.clips), codec, config, bf16=plan.use_bf16,
     )  # fmt: skip
     fit(task, plan, options.out, progress)
-
-
-def _of_codec(path: Path, codec: Codec) -> DiT:
-    dit, made_for = load_dit(path)
-    if made_for != codec_id(codec):
-        raise InvalidInput(f"{path} was trained on latents of another codec.")
-    return dit

@@ -26,12 +26,17 @@ def save_weights(module: nn.Module, config: Mapping[str, Any], path: Path) -> No
         module: Its parameters and kept buffers.
         config: What makes such a network again; numbers, text and lists of them.
         path: The first file; all are written whole or not at all.
+
+    Raises:
+        InvalidInput: A number is none, or too large for half precision.
     """
     shards: list[dict[str, Tensor]] = [{}]
     size = 0
     for name, value in module.state_dict().items():
         half = value.detach().to("cpu", torch.float16 if value.is_floating_point() else None)
         half = half.contiguous()
+        if half.is_floating_point() and not torch.isfinite(half).all():
+            raise InvalidInput(f"{name} does not fit into half precision: {path} is not written.")
         if size and size + half.nbytes > LARGEST:
             shards.append({})
             size = 0

@@ -181,6 +181,26 @@ def test_calibrated_latents_have_deviation_one() -> None:
 
 
 @torch.inference_mode()
+def test_latents_of_large_variance_survive_half_precision(tmp_path: Path) -> None:
+    """Six of 32 channels were lost like this once: variances above 65,504 became infinite."""
+    codec, frames, region = shaken(), pictures(3, 8), torch.tensor([0, 1, 2])
+    grown = {"out.weight": 1e4, "out.bias": 1e4, "standard.running_var": 1e8}
+    state = codec.encoder.state_dict()
+    for name, times in grown.items():
+        state[name].mul_(times)
+    with pytest.raises(InvalidInput, match="half precision"):
+        save_codec(tmp_path / "codec.safetensors", codec)
+    assert not list(tmp_path.iterdir())
+    wanted = codec.encode(frames, region)
+    codec.encoder.fold()
+    torch.testing.assert_close(codec.encode(frames, region), wanted)
+    codec.calibrate([(frames, region)])
+    save_codec(tmp_path / "codec.safetensors", codec)
+    again = load_codec(tmp_path / "codec.safetensors").encode(frames, region)
+    assert (again.std((0, 1, 3, 4)) > 0.5).all()
+
+
+@torch.inference_mode()
 def test_training_adds_noise_to_what_the_decoder_sees() -> None:
     frames, reference, region = pictures(2, 4), pictures(2), torch.tensor([0, 1])
     codec = shaken()
