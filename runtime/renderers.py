@@ -69,7 +69,9 @@ class Renderers:
             asked = self._settings.renderer == "generator"
             try:
                 if asked or graph_file(folder, "dit").exists():
-                    networks = Networks.open(folder, self._settings.generator_threads)
+                    networks = Networks.open(
+                        folder, self._settings.generator_threads, self._settings.generator_backend
+                    )
                     if asked or self._keeps_up(networks):
                         self._prepared = PreparedPortraits(networks)
             except SaccadeError as error:

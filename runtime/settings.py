@@ -20,6 +20,8 @@ class RuntimeSettings:
     "Folder of the generator's weights and graphs; empty for those that come with Saccade."
     generator_steps: int = 4
     "Steps of the generator's sampler a window: more are truer, fewer faster."
+    generator_backend: Literal["auto", "openvino", "onnxruntime"] = "auto"
+    "What computes them; auto is the first that can."
     generator_threads: int = 1
     "Threads that one window is computed on."
     lead_ms: int = 80

@@ -29,7 +29,7 @@ from core import (
     Unavailable,
 )
 from engines.backends.engine import Engine
-from engines.backends.onnx_cpu import OnnxCpu
+from engines.backends.providers import Backend, first_that_loads
 from engines.video.clip import OWN, REACH, TOKEN_WIDTH
 from engines.video.guidance import UNGUIDED, Guidance, eye_map, pull_of
 from engines.video.regions import REGIONS, SIDE
@@ -110,9 +110,15 @@ class Networks:
         }
 
     @classmethod
-    def open(cls, folder: Path = SHIPPED, threads: int = 1) -> Networks:
-        """Load the graphs of a folder on ONNX Runtime, on the processor."""
-        return cls(lambda name: OnnxCpu(graph_file(folder, name), threads))
+    def open(cls, folder: Path = SHIPPED, threads: int = 1, backend: Backend = "auto") -> Networks:
+        """Load the graphs of a folder.
+
+        Raises:
+            Unavailable: They can not be loaded, or are not of Saccade.
+        """
+        return first_that_loads(
+            backend, lambda load: cls(lambda name: load(graph_file(folder, name), threads))
+        )
 
     def prepare(self, reference: U8, points: F32) -> Prepared:
         """What is needed of a portrait: once, some tens of milliseconds.

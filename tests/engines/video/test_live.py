@@ -13,6 +13,9 @@ import pytest
 import torch
 
 from core import F32, U8, InvalidInput, Unavailable
+from engines.backends.engine import Engine
+from engines.backends.openvino_cpu import OpenVinoCpu
+from engines.backends.providers import PROVIDERS
 from engines.video import export
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_bytes, to_unit
 from engines.video.conditions import Conditions
@@ -37,9 +40,12 @@ def folder(networks_folder: Path) -> Path:
     return networks_folder
 
 
-@pytest.fixture(scope="module")
-def networks(networks_folder: Path) -> Networks:
-    return Networks.open(networks_folder)
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+def networks(networks_folder: Path, request: pytest.FixtureRequest) -> Networks:
+    """In float32 on either."""
+    if request.param == "openvino":
+        return Networks(lambda name: OpenVinoCpu(graph_file(networks_folder, name), 1, "float32"))
+    return Networks.open(networks_folder, backend=request.param)
 
 
 def picture(seed: int) -> U8:
@@ -91,6 +97,30 @@ def test_graphs_show_what_torch_shows(folder: Path, networks: Networks) -> None:
     stream = LiveStream(networks, prepared, STEPS, guidance=UNGUIDED, seed=5)
     calm = stream.make(asked(told, 0)).astype(np.int16)
     assert np.abs(calm - made[0]).mean() > 0.2  # a student is guided in its one pass
+
+
+def test_half_the_digits_show_the_same(folder: Path, networks: Networks) -> None:
+    """In what the processor is fastest with, pictures differ by less than is seen."""
+    told, reference = conditions(1, 2 * WINDOW, 3), picture(0)
+    fast = Networks.open(folder, backend="openvino")
+    made = []
+    for each in (networks, fast):
+        stream = LiveStream(each, each.prepare(reference, points(told)), STEPS, seed=5)
+        made.append(np.stack([stream.make(asked(told, window)) for window in range(2)]))
+    apart = np.square(made[0].astype(np.float64) - made[1]).mean()
+    assert 10 * np.log10(255**2 / (apart + 1e-9)) > 35
+
+
+def test_the_next_provider_takes_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(path: Path, threads: int) -> Engine:
+        raise Unavailable("This processor is none.")
+
+    monkeypatch.setitem(PROVIDERS, "openvino", fails)
+    networks = Networks.open(folder)
+    assert networks.channels == 32
+    assert "onnxruntime runs the networks instead: This processor is none." in caplog.text
 
 
 def test_sessions_share_networks_and_nothing_else(networks: Networks) -> None:
@@ -147,10 +177,10 @@ def test_graphs_read_the_weights_beside_them(folder: Path, tmp_path: Path) -> No
     assert len(halves) > 50
     for name in ("portrait", "tell", "dit", "decode"):
         (tmp_path / f"{name}.onnx").write_bytes(graph_file(folder, name).read_bytes())
-    with pytest.raises(Unavailable, match="can not be loaded"):
-        Networks.open(tmp_path)
-    with pytest.raises(Unavailable, match="can not be loaded"):
-        Networks.open(tmp_path / "nowhere")
+    for backend in ("auto", "openvino", "onnxruntime"):
+        for place in (tmp_path, tmp_path / "nowhere"):
+            with pytest.raises(Unavailable, match=r"can not (be loaded|load)"):
+                Networks.open(place, backend=backend)
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\xff" * 40)
     with pytest.raises(InvalidInput, match="no weights"):
@@ -165,9 +195,14 @@ def test_weights_that_do_not_go_together_are_not_exported(folder: Path, tmp_path
         export.export(tmp_path)
 
 
-def test_needs_no_torch() -> None:
-    code = (
-        "import engines.video.live, sys; print([m for m in ('torch', 'onnx') if m in sys.modules])"
-    )
+def test_needs_no_torch_and_tells_nobody(folder: Path) -> None:
+    """Nor does it load what OpenVINO reports to its makers with."""
+    code = f"""
+import sys
+from pathlib import Path
+from engines.video.live import Networks
+Networks.open(Path({str(folder)!r}), backend="openvino")
+print([m for m in sys.modules if m in ("torch", "onnx") or "telemetry.backend" in m])
+"""
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

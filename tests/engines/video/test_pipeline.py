@@ -392,6 +392,11 @@ def test_commands(clips: Shards, codec: Codec, portrait: Portrait, tmp_path: Pat
     for spec in ("dit+often:label", "dit+0:label"):
         with pytest.raises(InvalidInput, match="number of steps"):
             open_generator(parse_row(spec), tmp_path)
+    knobs = parse_row("dit+eye-aware+high=3+low=2+2:keypoints")
+    assert open_generator(knobs, tmp_path).name == "dit"
+    for option in ("high=much", "gamma=2", "high=nan"):
+        with pytest.raises(InvalidInput, match="number|guidance"):
+            open_generator(parse_row(f"dit+{option}:label"), tmp_path)
     with (tmp_path / "drift" / "drift.csv").open() as file:
         rounds = list(csv.DictReader(file))
     assert len(rounds) == 4 and {"drift.png", "rounds.png", "last.mp4"} <= {
