@@ -30,11 +30,12 @@ from engines.enrol import enrol
 from engines.evaluate.networks.recogniser import Recogniser
 from engines.evaluate.networks.weights import Weights
 from engines.film import write_film
-from engines.video.generator import GUIDANCE, Script, VideoGenerator
+from engines.video.generator import Script, VideoGenerator
 from engines.video.performance import from_controls
 from engines.video.render_frames import PortraitCanvas, scaled
 from engines.video.sample import read_bytes, read_track
 from engines.video.shipped import SHIPPED, codec_file, dit_file
+from engines.video.ways import Way, parse_way
 
 SIZE: Final = 256
 "Pixels of the frames by which somebody is recognised."
@@ -127,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--minutes", type=float, default=10.0)
     add("--seconds", type=float, default=20.0, help="of a round")
     add("--steps", type=int, default=4)
-    add("--guidance", choices=tuple(GUIDANCE), default="none")
+    add("--guidance", default="none", help="none, eye-aware+high=3, fixed, …")
     add("--device", default="auto")
 
 
@@ -138,8 +139,9 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
     rounds = round(options.minutes * 60 * FPS / frames) if frames else 0
     if rounds < 2:
         raise InvalidInput("--minutes has to be at least two rounds of --seconds, 0.32 or more.")
+    way = parse_way(options.guidance.split("+"), Way(steps=options.steps))
     generator = VideoGenerator.open(
-        options.codec, options.dit, GUIDANCE[options.guidance], options.steps,
+        options.codec, options.dit, way.guidance, way.steps,
         device=options.device,
     )  # fmt: skip
     portrait = enrol(read_bytes(options.portrait), options.portrait.stem)

@@ -22,10 +22,11 @@ from engines.enrol import enrol
 from engines.puppet import Puppet
 from engines.rig import build_rig
 from engines.video.clip import TOKENS_PER_FRAME
-from engines.video.generator import GUIDANCE, Script, VideoGenerator
+from engines.video.generator import Script, VideoGenerator
 from engines.video.performance import from_controls
 from engines.video.sample import read_bytes
 from engines.video.shipped import SHIPPED, codec_file, dit_file
+from engines.video.ways import Way, parse_way
 
 POSES: Final = (
     Pose("rest"),
@@ -54,7 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, help="folder of the sheets")
     add("--codec", type=Path, default=codec_file(SHIPPED), help="its weights")
     add("--dit", type=Path, default=dit_file(SHIPPED), help="weights of the transformer")
-    add("--rows", nargs="+", default=[PUPPET, "eye-aware"], choices=(PUPPET, *GUIDANCE))
+    add(
+        "--rows",
+        nargs="+",
+        default=[PUPPET, "eye-aware"],
+        metavar="WAY",
+        help="puppet, or a way of sampling: none, eye-aware+high=3+low=2, fixed+12, …",
+    )
     add("--sound", type=Path, help="speech: four more columns")
     add("--steps", type=int, default=8)
     add("--cell", type=int, default=180, help="pixels of a column")
@@ -64,11 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) -> None:
     """Draw the sheets; who can not be enrolled is left out and named."""
-    made = {
-        name: VideoGenerator.open(options.codec, options.dit, GUIDANCE[name], options.steps,
-                                  device=options.device)
-        for name in options.rows if name != PUPPET
-    }  # fmt: skip
+    made = {name: _open(options, name) for name in options.rows if name != PUPPET}
     samples = np.zeros(0, np.float32)
     if options.sound:
         samples = decode_audio(read_bytes(options.sound), limit=MOST_SECONDS).samples
@@ -92,6 +95,13 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
             rows.append(_row(frames, _box(portrait, eyes=options.eyes), options.cell, name))
         cv2.imwrite(str(options.out / f"{path.stem}.png"), np.vstack(rows)[..., ::-1])
     progress(len(options.portraits), len(options.portraits), "")
+
+
+def _open(options: argparse.Namespace, name: str) -> VideoGenerator:
+    way = parse_way(name.split("+"), Way(steps=options.steps))
+    return VideoGenerator.open(
+        options.codec, options.dit, way.guidance, way.steps, device=options.device
+    )
 
 
 def _performance(samples: F32) -> tuple[F32, F32, F32, F32]:

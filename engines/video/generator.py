@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,30 +32,20 @@ from engines.video.coding import encode
 from engines.video.conditions import Conditions
 from engines.video.dit import DiT
 from engines.video.dit_file import load_dit_of
-from engines.video.guidance import UNGUIDED, Guidance, fixed, spatial_only, temporal_only
+from engines.video.guidance import EYE_AWARE, Guidance
 from engines.video.performance import Performance, from_controls, from_keypoints, in_regions
 from engines.video.plan import Plan, Precision
 from engines.video.regions import REGIONS
 from engines.video.render_frames import PortraitCanvas
-from engines.video.sampler import EYE_AWARE, sample_window
+from engines.video.sampler import sample_window
 from engines.video.schedule import STEPS, WINDOW, window_noise
 from engines.video.shipped import codec_file, dit_file
 from engines.video.text import tokenise
+from engines.video.ways import parse_way
 from engines.video.windows import Stream
 
 if TYPE_CHECKING:
     from engines.evaluate.generators import Drive
-
-GUIDANCE: Final = {
-    "eye-aware": EYE_AWARE,
-    "none": UNGUIDED,
-    "fixed": fixed(),
-    "temporal": temporal_only(EYE_AWARE),
-    "spatial": spatial_only(EYE_AWARE),
-}
-"The paper's way, and what it is compared with."
-KNOBS: Final = tuple(field.name for field in fields(Guidance))
-MOST_STEPS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,43 +185,16 @@ class VideoGenerator:
 
 
 def open_row(options: Sequence[str], folder: Path) -> VideoGenerator:
-    """A generator as a row of the benchmark names it.
-
-    Options are a way of guidance, a number of steps, and knobs of `Guidance` (``high=3``).
+    """A generator as a row of the benchmark names it; see `ways.parse_way`.
 
     Computes on one thread: the benchmark has a process for every core.
 
     Raises:
-        InvalidInput: An option is neither, or the weights are missing.
+        InvalidInput: An option is none, or the weights are missing.
     """
-    guidance, steps = EYE_AWARE, STEPS
-    knobs: dict[str, float] = {}
-    for option in options:
-        name, _, value = option.partition("=")
-        if name in KNOBS and value:
-            knobs[name] = _number(option, value)
-        elif option.isdecimal() and 0 < int(option) <= MOST_STEPS:
-            steps = int(option)
-        elif option in GUIDANCE:
-            guidance = GUIDANCE[option]
-        else:
-            raise InvalidInput(
-                f"dit+{option}: write a number of steps up to {MOST_STEPS}, or one of "
-                f"{', '.join(GUIDANCE)}, or one of {', '.join(KNOBS)} and a number: high=3."
-            )
-    try:
-        guidance = replace(guidance, **knobs)
-    except ValueError as error:
-        raise InvalidInput(f"dit+{'+'.join(options)}: {error}") from error
+    way = parse_way(options)
     torch.set_num_threads(1)
-    return VideoGenerator.open(codec_file(folder), dit_file(folder), guidance, steps)
-
-
-def _number(option: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError as error:
-        raise InvalidInput(f"dit+{option}: {value} is no number.") from error
+    return VideoGenerator.open(codec_file(folder), dit_file(folder), way.guidance, way.steps)
 
 
 def conditions_of(portrait: Portrait, script: Script) -> Conditions:

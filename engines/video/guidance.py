@@ -54,6 +54,8 @@ class Guidance:
         return self.high + (self.low - self.high) * fallen
 
 
+EYE_AWARE: Final = Guidance()
+"As in the paper."
 UNGUIDED: Final = Guidance(high=1.0, low=1.0)
 "Ω is 1 everywhere: the conditional velocity alone, in a single pass."
 

@@ -24,10 +24,11 @@ from engines.audio_file import decode_audio
 from engines.enrol import enrol
 from engines.film import write_film
 from engines.video.clip import TOKENS_PER_FRAME
-from engines.video.generator import GUIDANCE, Script, VideoGenerator
+from engines.video.generator import Script, VideoGenerator
 from engines.video.performance import from_controls
 from engines.video.schedule import STEPS
 from engines.video.shipped import SHIPPED, codec_file, dit_file
+from engines.video.ways import Way, parse_way
 
 MAX_SECONDS: Final = 600.0
 "Longest sound."
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--text", default="", help="an instruction")
     add("--size", type=int, default=512, help="pixels, 128 to 1024")
     add("--steps", type=int, default=STEPS)
-    add("--guidance", choices=tuple(GUIDANCE), default="eye-aware")
+    add("--guidance", default="eye-aware", help="none, eye-aware+high=3, fixed, …")
     add("--seed", type=int, default=0)
     add("--device", default="auto")
 
@@ -79,8 +80,9 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
     """Make the film."""
     if not 128 <= options.size <= 1024 or options.size % 2 or options.steps < 1:
         raise InvalidInput("--size is even and from 128 to 1024, --steps at least 1.")
+    way = parse_way(options.guidance.split("+"), Way(steps=options.steps))
     generator = VideoGenerator.open(
-        options.codec, options.dit, GUIDANCE[options.guidance], options.steps,
+        options.codec, options.dit, way.guidance, way.steps,
         seed=options.seed, device=options.device,
     )  # fmt: skip
     portrait = enrol(read_bytes(options.portrait), options.portrait.stem)

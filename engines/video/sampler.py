@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import torch
@@ -12,12 +11,10 @@ from torch import Tensor
 from engines.video.attention import KeysValues
 from engines.video.conditions import Conditions
 from engines.video.dit import DiT
-from engines.video.guidance import Guidance, eye_map, needs_both, omega, pull_of
+from engines.video.guidance import EYE_AWARE, Guidance, eye_map, needs_both, omega, pull_of
 from engines.video.schedule import SHIFT, STEPS, WINDOW, euler, flow_times, window_noise
 from engines.video.told import Sink, Told
 from engines.video.windows import Stream
-
-EYE_AWARE: Final = Guidance()
 
 
 @torch.no_grad()

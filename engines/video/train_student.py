@@ -25,10 +25,10 @@ from engines.video.distil import (
 )
 from engines.video.dit import DiT
 from engines.video.dit_file import load_dit_of, save_dit
+from engines.video.guidance import EYE_AWARE
 from engines.video.held_out import HeldOut, held_truth
 from engines.video.latents import Latents, open_latents, require_latents_of
 from engines.video.plan import Plan, add_plan_arguments, plan_of
-from engines.video.sampler import EYE_AWARE
 from engines.video.training import fit, groups_of
 
 FRAMES: Final = 4

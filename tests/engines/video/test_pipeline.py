@@ -41,13 +41,14 @@ from engines.video.dit import DiT
 from engines.video.dit_config import DitConfig
 from engines.video.dit_file import load_dit, save_dit
 from engines.video.generator import Script, VideoGenerator, conditions_of
+from engines.video.guidance import EYE_AWARE
 from engines.video.held_out import picture_scores, preview_rows
 from engines.video.latents import INDEX, Latents, open_latents
 from engines.video.make_latents import make_latents
 from engines.video.performance import from_controls, in_regions
 from engines.video.plan import Plan
 from engines.video.render_frames import regions_of
-from engines.video.sampler import EYE_AWARE, generate
+from engines.video.sampler import generate
 from engines.video.shipped import fingerprint
 from engines.video.train_dit import DitTask
 from engines.video.train_student import StudentTask
