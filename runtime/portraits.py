@@ -51,6 +51,7 @@ class PortraitStore:
 
     def __init__(self, root: Path, *, limit: int) -> None:
         """``limit`` bounds uploaded portraits; built-in ones do not count."""
+        self.root = root
         self._uploads, self._cache = root / "uploads", root / "builtin"
         self._limit = limit
         self._enrolling = Lock()  # owns _meshes, and all that is written

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Final
 
 from core import Busy, NotFound, Portrait
 from engines.voice import Voice
@@ -22,6 +23,8 @@ from runtime.stats import Stats
 from runtime.window import Window
 
 log = logging.getLogger(__name__)
+
+MEASURED: Final = "generator-speed.json"
 
 
 class Sessions:
@@ -45,7 +48,7 @@ class Sessions:
         self.ended = Stats()
         "Counters of the sessions that are gone."
         self._clock = clock
-        self._renderers = Renderers(settings)
+        self._renderers = Renderers(settings, portraits.root / MEASURED)
         self._sessions: dict[str, Session] = {}
         self._pending = 0
         self._scheduler: Scheduler | None = None

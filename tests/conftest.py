@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import openpeople
@@ -16,6 +17,14 @@ PEOPLE = Path(openpeople.__file__).parent / "data" / "curated"
 def studio_portrait(person: str = "P001") -> bytes:
     """The JPEG of one of the ten synthetic people, P001 … P010."""
     return (PEOPLE / person / "assets" / "studio_portrait.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_generator_unless_asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sessions show the puppet: whether the generator keeps up would depend on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runtime.renderers.SHIPPED", tmp_path_factory.mktemp("nothing"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Final
 from core import InvalidInput
 from engines.video.guidance import (
     EYE_AWARE,
+    PAPER,
     UNGUIDED,
     Guidance,
     fixed,
@@ -19,12 +20,13 @@ from engines.video.schedule import STEPS
 
 GUIDANCE: Final = {
     "eye-aware": EYE_AWARE,
+    "paper": PAPER,
     "none": UNGUIDED,
     "fixed": fixed(),
     "temporal": temporal_only(EYE_AWARE),
     "spatial": spatial_only(EYE_AWARE),
 }
-"The paper's way, and what it is compared with."
+"Eye-aware guidance, and what it is compared with."
 KNOBS: Final = tuple(field.name for field in fields(Guidance))
 MOST_STEPS: Final = 1000
 

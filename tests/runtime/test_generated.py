@@ -124,6 +124,8 @@ def test_auto_takes_the_generator_where_it_keeps_up(
     def made(**settings: object) -> object:
         return Renderers(RuntimeSettings(size=256, **settings)).make(portrait)  # type: ignore[arg-type]
 
+    took = [0.1]
+    monkeypatch.setattr(renderers, "seconds_a_window", lambda networks, steps: took[0])
     here, nowhere = str(networks_folder), str(tmp_path)
     assert isinstance(made(generator_weights=here), GeneratedRenderer)
     assert isinstance(made(generator_weights=nowhere), PuppetRenderer)
@@ -134,7 +136,25 @@ def test_auto_takes_the_generator_where_it_keeps_up(
     with caplog.at_level(logging.WARNING):
         assert isinstance(made(generator_weights=nowhere), PuppetRenderer)
     assert "puppet is shown instead" in caplog.text
-    monkeypatch.setattr(renderers, "MOST", 0.0)
+    took[0] = 0.3
     assert isinstance(made(generator_weights=here), PuppetRenderer)
     assert "too slow here" in caplog.text
     assert isinstance(made(renderer="generator", generator_weights=here), GeneratedRenderer)
+
+
+def test_speed_is_measured_once(
+    networks_folder: Path, portrait: Portrait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is too slow does not even load the networks the next time."""
+    took = [10.0]
+    monkeypatch.setattr(renderers, "seconds_a_window", lambda networks, steps: took.pop())
+    settings = RuntimeSettings(size=256, generator_weights=str(networks_folder))
+    kept = tmp_path / "speed.json"
+    assert isinstance(Renderers(settings, kept).make(portrait), PuppetRenderer)
+    assert not took
+
+    def never(*options: object) -> Networks:
+        raise AssertionError(options)
+
+    monkeypatch.setattr(Networks, "open", never)
+    assert isinstance(Renderers(settings, kept).make(portrait), PuppetRenderer)
