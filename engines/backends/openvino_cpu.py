@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -46,7 +47,7 @@ class OpenVinoCpu:
             }
             if precision == "float32":
                 config[hint.inference_precision()] = ov.Type.f32
-            core = ov.Core()
+            core = _core()
             model = core.read_model(path)
             self._about = _metadata(model)
             # Compiled, an output may have the names of what it was merged with, too.
@@ -86,6 +87,15 @@ class OpenVinoCpu:
         yield request  # one that failed is not kept
         with self._lock:
             self._idle.append(request)
+
+
+@cache
+def _core() -> Any:
+    """The process's own, never given back: after the last one is gone and its plugin unloaded, the
+    next signal ends the process with a segmentation fault (seen with OpenVINO 2026.4.1)."""
+    import openvino as ov
+
+    return ov.Core()
 
 
 def _metadata(model: Any) -> dict[str, str]:

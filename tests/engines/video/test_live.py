@@ -206,3 +206,19 @@ print([m for m in sys.modules if m in ("torch", "onnx") or "telemetry.backend" i
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_signal_finds_its_handler_when_networks_are_gone(folder: Path) -> None:
+    """A server whose last generator has ended still stops in order."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from engines.video.live import Networks
+networks = Networks.open(Path({str(folder)!r}), backend="openvino")
+del networks
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+print("alive")
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["handled", "alive"]
