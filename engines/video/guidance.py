@@ -56,8 +56,8 @@ class Guidance:
 
 PAPER: Final = Guidance()
 EYE_AWARE: Final = Guidance(high=3.0, low=2.0)
-"""What our own network wants: at the paper's weights, that are for one a thousand times its size,
-irises turn black and brows double (docs/training.md)."""
+"""What our own network wants: at the paper's weights irises turn black and brows double
+(docs/training.md)."""
 UNGUIDED: Final = Guidance(high=1.0, low=1.0)
 "Ω is 1 everywhere: the conditional velocity alone, in a single pass."
 
