@@ -167,6 +167,16 @@ class Lookahead:
             MouthTrack(np.ascontiguousarray(played[:, width:])),
         )
 
+    def rewind(self, frames: int) -> int:
+        """Up to ``frames`` of the frames taken last will not be played: take them again.
+
+        Returns:
+            How many; never back into the chunk before.
+        """
+        back = min(frames, self._frame - self._current.start)
+        self._frame -= back
+        return back
+
     def rehearsal(self) -> Callable[[Score], tuple[ControlTrack, list[Violation]]]:
         """What performs a score as the next chunk without playing it; for any thread."""
         after, before, state = self._current.after, self._before_next(), self._current.state

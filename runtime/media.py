@@ -42,10 +42,11 @@ class MediaFeed:
         self.dropped = 0
         "Frames that were never taken because the viewer was slow."
 
-    def put(self, audio: AudioChunk, video: VideoFrame | None) -> None:
-        """Queue one moment; ``video`` is None when the last picture is held."""
-        self._audio.append(audio)
-        self._has_audio.set()
+    def put(self, audio: AudioChunk | None, video: VideoFrame | None) -> None:
+        """Queue what leaves: sound, a picture or both."""
+        if audio is not None:
+            self._audio.append(audio)
+            self._has_audio.set()
         if video is not None:
             self.dropped += len(self._video) == VIDEO_LIMIT
             self._video.append(video)
@@ -104,8 +105,8 @@ class MediaHub:
         self.feeds: set[MediaFeed] = set()
         self._closed = False
 
-    def publish(self, audio: AudioChunk, video: VideoFrame | None) -> None:
-        """Hand one moment to all viewers. Never blocks, never copies."""
+    def publish(self, audio: AudioChunk | None, video: VideoFrame | None) -> None:
+        """Hand sound, a picture or both to all viewers. Never blocks, never copies."""
         for feed in self.feeds:
             feed.put(audio, video)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from threading import Lock
 from typing import Final, Protocol
 
@@ -20,11 +21,37 @@ class Renderer(Protocol):
 
     window_frames: int
     "Frames it wants at once."
-    lead_ms: int
-    "How far ahead of its presentation a window has to be planned at least."
 
-    def render(self, window: Window) -> list[U8]:
-        """One uint8 ``[size, size, 3]`` RGB picture a frame; the caller owns them."""
+    @property
+    def lead_ms(self) -> int:
+        """How far ahead of its presentation a window has to be planned now; any thread asks."""
+        ...
+
+    @property
+    def level(self) -> str:
+        """How pictures are made now, for people to read."""
+        ...
+
+    @property
+    def degraded(self) -> bool:
+        """Whether that is less than was asked for."""
+        ...
+
+    def render(self, window: Window, deadline: float) -> Iterable[U8 | None]:
+        """One uint8 ``[size, size, 3]`` RGB picture a frame, as they are made; the caller's.
+
+        Args:
+            window: What to show.
+            deadline: Monotonic seconds at which its first picture is presented.
+
+        Returns:
+            None where the picture before is held.
+        """
+        ...
+
+    def quick(self, window: Window, first: int) -> Iterable[U8 | None]:
+        """The same from the frame ``first`` on, at once, if not as good: somebody has just come."""
+        ...
 
 
 class PuppetRenderer:
@@ -32,16 +59,20 @@ class PuppetRenderer:
 
     window_frames = 1
     lead_ms = 0
+    level = "puppet"
+    degraded = False
 
     def __init__(self, rig: Rig) -> None:
         self._puppet = Puppet(rig)
 
-    def render(self, window: Window) -> list[U8]:
+    def render(self, window: Window, deadline: float) -> list[U8]:
         """See Renderer.render."""
-        return [
-            self._puppet.render(controls, mouth)
-            for controls, mouth in zip(window.controls.values, window.mouth.values, strict=True)
-        ]
+        return self.quick(window, window.start)
+
+    def quick(self, window: Window, first: int) -> list[U8]:
+        """See Renderer.quick."""
+        rows = zip(window.controls.values, window.mouth.values, strict=True)
+        return [self._puppet.render(*row) for row in list(rows)[first - window.start :]]
 
 
 class RigCache:

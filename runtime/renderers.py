@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, cast
 
-from core import FPS, WINDOW_FRAMES, Portrait, SaccadeError
+from core import FPS, WINDOW_FRAMES, Portrait, SaccadeError, Unavailable
+from engines.backends.providers import Name, names_of
+from engines.puppet import Puppet
 from engines.video.live import Networks, seconds_a_window
 from engines.video.render_frames import PortraitCanvas
 from engines.video.shipped import SHIPPED, fingerprint, graph_file
+from runtime.compute import Compute
 from runtime.generated import GeneratedRenderer, PreparedPortraits
 from runtime.machine_speed import recall, remember
 from runtime.renderer import PuppetRenderer, Renderer, RigCache
@@ -20,6 +24,10 @@ log = logging.getLogger(__name__)
 
 MOST: Final = 0.6
 "Of real time that making windows may take: pasting, encoding and sending want the rest (free)."
+FAST: Final = 0.6
+"A back end below this share of real time is good enough not to try slower ones (free)."
+MOST_THREADS: Final = 4
+"So small a network gains little from more."
 
 
 class Renderers:
@@ -35,6 +43,7 @@ class Renderers:
         self._rigs = RigCache(settings.size)
         self._lock = Lock()
         self._prepared: PreparedPortraits | None = None
+        self._compute: Final = Compute(settings.generator_batch)
         self._tried = settings.renderer == "puppet"
 
     def make(self, portrait: Portrait) -> Renderer:
@@ -48,10 +57,10 @@ class Renderers:
         if prepared is None:
             return PuppetRenderer(rig)
         canvas = PortraitCanvas(portrait, self._settings.size, rig)
-        ready = prepared.get(portrait, canvas)
         return GeneratedRenderer(
-            prepared.networks, ready, canvas, portrait, self._settings.generator_steps
-        )
+            self._compute, prepared.networks, prepared.get(portrait, canvas), canvas, Puppet(rig),
+            portrait, self._settings.generator_steps,
+        )  # fmt: skip
 
     def _generator(self) -> PreparedPortraits | None:
         """The networks, loaded once; None where the puppet does."""
@@ -61,10 +70,8 @@ class Renderers:
             folder = Path(self._settings.generator_weights or SHIPPED)
             asked = self._settings.renderer == "generator"
             try:
-                if asked:
-                    self._prepared = PreparedPortraits(self._open(folder))
-                elif graph_file(folder, "dit").exists():
-                    networks = self._if_it_keeps_up(folder)
+                if asked or graph_file(folder, "dit").exists():
+                    networks = self._fastest(folder, asked)
                     self._prepared = PreparedPortraits(networks) if networks else None
             except SaccadeError as error:
                 if asked:
@@ -73,28 +80,53 @@ class Renderers:
             self._tried = True
             return self._prepared
 
-    def _open(self, folder: Path) -> Networks:
-        settings = self._settings
-        return Networks.open(folder, settings.generator_threads, settings.generator_backend)
+    def _fastest(self, folder: Path, asked: bool) -> Networks | None:
+        """The networks as they run fastest here; None if that is too slow and nobody asked.
 
-    def _if_it_keeps_up(self, folder: Path) -> Networks | None:
-        """The networks, if this machine is fast enough for one session and what is around it."""
+        Raises:
+            Unavailable: No back end can load them.
+        """
         settings = self._settings
-        asked = (
+        question = (
             fingerprint(folder), settings.generator_backend, settings.generator_steps,
-            settings.generator_threads,
+            self._threads,
         )  # fmt: skip
-        share, networks = recall(self._measured, asked), None
-        if share is None:
-            networks = self._open(folder)
-            share = seconds_a_window(networks, settings.generator_steps) * FPS / WINDOW_FRAMES
-            remember(self._measured, asked, share)
-        if share > MOST:
+        shares = recall(self._measured, question) or {}
+        best: Networks | None = None
+        if not shares:
+            best, shares = self._measure(folder)
+            remember(self._measured, question, shares)
+        name, share = min(shares.items(), key=lambda item: item[1])
+        if share > MOST and not asked:
             log.warning(
-                "the puppet is shown: the generator is too slow here (%.0f %% of real time); fewer "
-                "runtime.generator_steps or more runtime.generator_threads make it faster",
-                100 * share,
-            )
+                "the puppet is shown: the generator is too slow here (%.0f %% of real time with "
+                "%s); fewer runtime.generator_steps make it faster", 100 * share, name,
+            )  # fmt: skip
             return None
-        log.info("the generator takes %.0f %% of real time", 100 * share)
-        return networks or self._open(folder)
+        log.info("the generator takes %.0f %% of real time with %s", 100 * share, name)
+        return best or Networks.open(folder, self._threads, cast(Name, name))
+
+    def _measure(self, folder: Path) -> tuple[Networks, dict[str, float]]:
+        """Load and time back ends until one is fast: the best, and the shares of real time."""
+        shares: dict[str, float] = {}
+        best, problems = None, list[str]()
+        for name in names_of(self._settings.generator_backend):
+            try:
+                networks = Networks.open(folder, self._threads, name)
+                took = seconds_a_window(networks, self._settings.generator_steps)
+            except Unavailable as error:
+                problems.append(str(error))
+                log.warning("%s can not run the generator: %s", name, error)
+                continue
+            if best is None or took * FPS / WINDOW_FRAMES < min(shares.values()):
+                best = networks
+            shares[name] = took * FPS / WINDOW_FRAMES
+            if shares[name] < FAST:
+                break
+        if best is None:
+            raise Unavailable(" ".join(problems))
+        return best, shares
+
+    @property
+    def _threads(self) -> int:
+        return self._settings.generator_threads or min(os.cpu_count() or 1, MOST_THREADS)

@@ -1,7 +1,8 @@
-"""One loop for all sessions: schedule → render → deliver.
+"""One loop for all sessions: plan → render → leave.
 
-A session is planned when its next window is due, earliest first. Rendering runs in a small thread
-pool (kernels release the GIL); everything else here is on the event loop. When a session is late,
+A session is planned when its next window is due, earliest first, and what is planned leaves when it
+is due, whether its pictures are there or not. Rendering runs in threads (kernels release the GIL),
+one window a session at a time; everything else here is on the event loop. When a session is late,
 video gives way: first the last picture is held, then its clock is moved. Audio is never dropped.
 """
 
@@ -11,17 +12,32 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
-from core import U8
+from core import FPS, U8
+from runtime.renderer import Renderer
 from runtime.session import Session
 from runtime.settings import RuntimeSettings
+from runtime.timeline import Coming
 from runtime.window import Window
 
 log = logging.getLogger(__name__)
 
 REPORT_EVERY: Final = 1.0
 "Seconds between `stats` events."
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A window to be rendered."""
+
+    window: Window
+    first: int
+    "Its first frame to be rendered."
+    deadline: float
+    quick: bool = False
+    "Somebody waits: the fastest way."
 
 
 class Scheduler:
@@ -40,9 +56,13 @@ class Scheduler:
         self._expire = expire
         self._sessions: dict[str, Session] = {}
         self._rendering: dict[str, asyncio.Task[None]] = {}
+        self._next: dict[str, _Work] = {}
+        "What a session renders after what it renders now: the newest."
         self._ending: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._pool = ThreadPoolExecutor(settings.render_threads, thread_name_prefix="render")
+        # A session's thread may wait for its turn at the generator, while others paint.
+        threads = settings.render_threads + settings.max_sessions
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="render")
         self._reported = 0.0
 
     def add(self, session: Session) -> None:
@@ -63,7 +83,7 @@ class Scheduler:
             while True:
                 self._wake.clear()
                 now = self._clock()
-                self._start_due(now)
+                self._advance(now)
                 self._housekeep(now)
                 try:
                     async with asyncio.timeout(self._sleep_for()):
@@ -75,42 +95,94 @@ class Scheduler:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _sleep_for(self) -> float:
-        """Until the next window is due; sessions in the renderer wake the loop themselves."""
-        due = [s.due() for s in self._sessions.values() if s.id not in self._rendering]
-        return min(0.5, max(0.0, min(due, default=1e9) - self._clock()))
+        """Until the next window is due or something leaves."""
+        times = [session.due() for session in self._sessions.values()]
+        times += [at for s in self._sessions.values() if (at := s.leaves()) is not None]
+        return min(0.5, max(0.0, min(times, default=1e9) - self._clock()))
 
-    def _start_due(self, now: float) -> None:
-        due = [s for s in self._sessions.values() if s.id not in self._rendering and s.due() <= now]
-        for session in sorted(due, key=Session.due):
-            task = asyncio.create_task(self._step(session, now), name=f"window {session.id}")
-            self._rendering[session.id] = task
+    def _advance(self, now: float) -> None:
+        """All that is due, the most urgent session first. A failure ends its session alone."""
+        for session in sorted(self._sessions.values(), key=Session.due):
+            try:
+                session.hurry(now)
+                if session.due() <= now:
+                    self._plan(session, now)
+                self._fill(session)
+                session.leave(now)
+            except Exception:
+                log.exception("session failed", extra={"session": session.id})
+                self._end(session, "internal error")
 
-    async def _step(self, session: Session, now: float) -> None:
-        """One window of one session. A failure ends that session and no other."""
+    def _plan(self, session: Session, now: float) -> None:
+        late = session.late_ms(now)
+        if late > self._settings.reanchor_after_ms:
+            session.reanchor(now)
+            late = 0.0
+        session.stats.late_ms.append(late)
+        deadline = session.presented(session.frame)
+        window = session.plan()
+        patience = max(self._settings.hold_after_ms, 500 * len(window) / FPS)
+        wanted = late <= patience
+        pictures: Coming = "made" if wanted else "held"
+        session.timeline.add(window, pictures if session.viewers else "for nobody")
+        if wanted and session.viewers:
+            self._start(session, _Work(window, window.start, deadline))
+
+    def _fill(self, session: Session) -> None:
+        """Somebody has come: what was planned for nobody is rendered quickly."""
+        if not session.viewers or session.id in self._rendering:
+            return
+        blank = session.timeline.blank()
+        if blank is not None:
+            window, first = blank
+            session.timeline.want(window)
+            self._start(session, _Work(window, first, session.presented(first), quick=True))
+
+    def _start(self, session: Session, work: _Work) -> None:
+        if session.id in self._rendering:
+            skipped = self._next.get(session.id)
+            if skipped is not None:
+                session.timeline.give_up(skipped.window)
+            self._next[session.id] = work
+            return
+        task = asyncio.create_task(self._render(session, work), name=f"window {session.id}")
+        self._rendering[session.id] = task
+
+    async def _render(self, session: Session, work: _Work) -> None:
+        """Windows of one session, until none waits. A failure ends that session and no other."""
+        loop = asyncio.get_running_loop()
+        next_: _Work | None = work
         try:
-            late = session.late_ms(now)
-            if late > self._settings.reanchor_after_ms:
-                session.reanchor(now)
-                late = 0.0
-            session.stats.late_ms.append(late)
-            window = session.plan()
-            pictures = None
-            if session.viewers and late <= self._settings.hold_after_ms:
-                pictures = await self._render(session, window)
-            session.deliver(window, pictures)
+            while next_ is not None:
+                work, began = next_, self._clock()
+                session.rendering_since = began
+
+                def show(frame: int, picture: U8 | None, of: Window = work.window) -> None:
+                    session.timeline.show(of, frame, picture)
+                    self._wake.set()
+
+                def paint(renderer: Renderer = session.renderer, work: _Work = work) -> None:
+                    pictures = (
+                        renderer.quick(work.window, work.first)
+                        if work.quick
+                        else renderer.render(work.window, work.deadline)
+                    )
+                    for frame, picture in enumerate(pictures, work.first):
+                        loop.call_soon_threadsafe(show, frame, picture)
+
+                await loop.run_in_executor(self._pool, paint)
+                took = self._clock() - began
+                session.stats.render_ms.append(took * 1000 / len(work.window))
+                session.rendered()
+                next_ = self._next.pop(session.id, None)
         except Exception:
             log.exception("session failed", extra={"session": session.id})
             self._end(session, "internal error")
         finally:
+            session.rendering_since = None
+            self._next.pop(session.id, None)
             self._rendering.pop(session.id, None)
             self._wake.set()
-
-    async def _render(self, session: Session, window: Window) -> list[U8]:
-        loop = asyncio.get_running_loop()
-        began = self._clock()
-        pictures = await loop.run_in_executor(self._pool, session.renderer.render, window)
-        session.stats.render_ms.append((self._clock() - began) * 1000 / len(window))
-        return pictures
 
     def _housekeep(self, now: float) -> None:
         if now - self._reported < REPORT_EVERY:

@@ -1,14 +1,18 @@
 """One avatar, alive from creation to close, whoever watches.
 
 The way of a frame: `plan` gathers speech, mouth and behaviour into a `Window` (event loop, well
-under a millisecond), the scheduler renders it in a thread, `deliver` hands picture and audio to the
-viewers. `plan` and `deliver` are called by the scheduler alone, in turn.
+under a millisecond) and puts it on the timeline, the scheduler renders it in a thread, `leave`
+hands sound and pictures to the viewers when they are due. A command cuts the timeline: what has not
+left and could be made anew in time is taken back and planned again.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import numpy as np
@@ -19,14 +23,13 @@ from core import (
     MOUTH,
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
-    U8,
+    WINDOW_FRAMES,
     AudioChunk,
     ControlTrack,
     InvalidInput,
     MouthTrack,
     NotFound,
     Portrait,
-    VideoFrame,
 )
 from engines.mouth import Mouth, SpeechMouth
 from engines.voice import Voice
@@ -47,8 +50,9 @@ from runtime.settings import RuntimeSettings
 from runtime.speech import SpeechQueue
 from runtime.state import Signal, State, fire
 from runtime.stats import Stats
+from runtime.timeline import Timeline
 from runtime.utterances import Utterances
-from runtime.voice_track import Turn, Voiced, VoiceTrack
+from runtime.voice_track import NOTHING, Turn, Voiced, VoiceTrack
 from runtime.window import Window
 
 log = logging.getLogger(__name__)
@@ -62,6 +66,22 @@ FELT_WHILE_SPEAKING: Final = 0.6
 FELT_STEP: Final = 0.04
 "Change of that share from frame to frame: ten frames from one to the other."
 JAW: Final = MOUTH["jaw"]
+MOST_EYES: Final = 2.5
+"Strongest guidance that students learn (`engines.video.distil.STRONGEST`): 1 + 2 · 2.5."
+KEPT_SPOKEN: Final = 4 * WINDOW_FRAMES
+"Frames whose speech is kept in case they are taken back: more than are ever planned ahead."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spoken:
+    """One frame of `Voiced`."""
+
+    samples: F32
+    "float32 ``[640]``."
+    mouth: F32
+    "float32 ``[9]``."
+    tokens: F32
+    "float32 ``[2, 256]``."
 
 
 class Session:
@@ -97,13 +117,17 @@ class Session:
         self.state = State.IDLE
         self.created = now
         self.settings = settings
-        self._lead = max(settings.lead_ms, renderer.lead_ms) / 1000
-        self.epoch = now + self._lead
+        self.renderer = renderer
+        self._ahead_ms = settings.lead_ms
+        self.epoch = now + self.lead
         "Monotonic time at which pts 0 is presented."
         self.touched = now
         "When a viewer or a command was last seen."
-        self.renderer = renderer
         self.stats = Stats()
+        self.timeline: Final = Timeline(settings.lead_ms / 1000)
+        "What is planned and has not left."
+        self.eyes = 1.0
+        "How strongly the eyes are guided."
         self.warned = False
         self._clock = clock
         self._frame = 0
@@ -121,6 +145,7 @@ class Session:
             limit=settings.max_speech,
             start_ms=max(0, settings.speech_start_ms - ahead_ms),
             live_backlog_ms=settings.live_backlog_ms,
+            window_frames=renderer.window_frames,
         )
         self._voice = VoiceTrack(self._speech, mouth)
         self._utterances = Utterances(voice, self._speech, settings, self._failed)
@@ -131,6 +156,13 @@ class Session:
         self._prosody = Prosody()
         self._breath = Breath()
         self._controls: list[F32] = []
+        self._spoken: deque[_Spoken] = deque(maxlen=KEPT_SPOKEN)
+        "The frames planned last."
+        self._again: deque[_Spoken] = deque()
+        "Frames that were taken back and are to be said again."
+        self._degraded = False
+        self.rendering_since: float | None = None
+        "When the window began that is being rendered; the scheduler's."
 
     # --- commands (event loop) ---------------------------------------------------------------
 
@@ -162,6 +194,7 @@ class Session:
         self._touch()
         self._utterances.say(text, cause)
         self._said = text
+        self._plan_again()
         self._fire(Signal.ASKED, cause)
 
     def play(self, samples: F32, cause: str | None = None) -> None:
@@ -182,18 +215,32 @@ class Session:
         *,
         label: str | None = None,
         instruction: str | None = None,
+        eyes: float | None = None,
         cause: str | None = None,
     ) -> list[str]:
-        """Change what the eyes mean, from the next window on.
+        """Change what the eyes mean, as soon as a window can be made.
+
+        Args:
+            label: A state, see `planner.categories`.
+            instruction: What to do, in words.
+            eyes: How strongly the generator's eyes are guided, 0 to `MOST_EYES`; 1 is usual.
+            cause: Id of the command.
 
         Returns:
             The parts of the instruction that were not understood.
 
         Raises:
-            InvalidInput: An unknown label, or an instruction that is too long; nothing changes.
+            InvalidInput: An unknown label, an instruction that is too long, or a strength out of
+                range; nothing changes.
         """
         self._touch()
-        unknown = self._ahead.behave(label=label, instruction=instruction)
+        if eyes is not None and not 0 <= eyes <= MOST_EYES:
+            raise InvalidInput(f"eyes is a number from 0 to {MOST_EYES:g}, not {eyes:g}.")
+        unknown: list[str] = []
+        if label is not None or instruction is not None:
+            self._plan_again()
+            unknown = self._ahead.behave(label=label, instruction=instruction)
+        self.eyes = self.eyes if eyes is None else eyes
         if instruction is not None:
             self.unknown = unknown
         self.label = self.label if label is None else label
@@ -217,13 +264,17 @@ class Session:
         if self.state is State.SPEAKING:
             raise InvalidInput("The avatar is speaking; interrupt it first.")
         self._quiet = 0
+        self._plan_again()
         self._fire(signals[state], cause)
 
     def interrupt(self, cause: str | None = None) -> None:
         """Stop speaking: everything queued goes, what sounds fades within 60 ms."""
         self._touch()
         self._utterances.interrupt()
-        dropped, ended = self._voice.interrupt()
+        self._plan_again()
+        taken = [spoken.samples for spoken in self._again]
+        self._again.clear()
+        dropped, ended = self._voice.interrupt(np.concatenate(taken) if taken else NOTHING)
         self._breath.stop()
         if ended is not None:
             self._emit("speech", {"phase": "ended", "interrupted": True}, ended.cause)
@@ -244,6 +295,11 @@ class Session:
     def viewers(self) -> int:
         """Open media feeds."""
         return len(self._media.feeds)
+
+    @property
+    def frame(self) -> int:
+        """The first frame of the next window."""
+        return self._frame
 
     @property
     def pts(self) -> int:
@@ -279,9 +335,18 @@ class Session:
 
     # --- the live loop (scheduler) -----------------------------------------------------------
 
+    @property
+    def lead(self) -> float:
+        """Seconds before its presentation at which a window is planned."""
+        return max(self._ahead_ms, self.renderer.lead_ms) / 1000
+
     def due(self) -> float:
         """Monotonic time at which the next window should be planned."""
-        return self.epoch + self.pts / SAMPLE_RATE - self._lead
+        return self.presented(self._frame) - self.lead
+
+    def presented(self, frame: int) -> float:
+        """Monotonic time at which a frame is presented."""
+        return self.epoch + frame / FPS
 
     def late_ms(self, now: float) -> float:
         """How far the next window is behind its plan time; negative when early."""
@@ -299,12 +364,13 @@ class Session:
         """Gather the next window and advance media time past it."""
         frames = self.renderer.window_frames
         self._pump_state()
-        voiced = self._voice.advance(frames)
+        voiced, fresh = self._speak(frames)
         self._utterances.drained()
         self.stats.underruns += voiced.underruns
         for turn in voiced.turns:
             self._take_turn(turn)
-        self._follow_speech(voiced)
+        if fresh is not None:
+            self._follow_speech(fresh)
         controls, felt = self._ahead.take(frames)
         mouth, felt = self._mix_mouth(voiced, felt)
         window = Window(
@@ -317,6 +383,7 @@ class Session:
             tokens=voiced.tokens,
             label=self.label,
             instruction=self.instruction,
+            eyes=self.eyes,
         )
         self._tell_plan(controls)
         self._frame += frames
@@ -327,13 +394,38 @@ class Session:
             self.touched = self._clock()
         return window
 
-    def deliver(self, window: Window, pictures: list[U8] | None) -> None:
-        """Hand a rendered window to the viewers; None holds the last picture."""
-        for i in range(len(window)):
-            audio = window.audio_of(i)
-            frame = VideoFrame(pictures[i], audio.pts) if pictures is not None else None
-            self._media.publish(audio, frame)
-            self.stats.delivered(frame is not None)
+    def hurry(self, now: float) -> None:
+        """Where speech waits behind windows of silence, take those back."""
+        if not self._voice.ready or self._voice.sounding:
+            return
+        silent = 0
+        for spoken in reversed(self._spoken):
+            if spoken.samples.any():
+                break
+            silent += 1
+        self._take_back(min(silent, self._frame - self._soonest(now)))
+
+    def leave(self, now: float) -> None:
+        """Hand over what is due."""
+        for leaving in self.timeline.leave(now - self.epoch):
+            self._media.publish(leaving.audio, leaving.video)
+            if leaving.audio is None and self.viewers:
+                self.stats.delivered(leaving.video is not None)
+
+    def rendered(self) -> None:
+        """A window was rendered: tell if it can not be done as well as asked for, or can again."""
+        degraded = self.renderer.degraded
+        self.stats.level = self.renderer.level
+        if degraded != self._degraded:
+            self._degraded = degraded
+            log.warning("pictures: %s", self.renderer.level, extra={"session": self.id})
+            data = {"reason": "load", "level": self.renderer.level, "restored": not degraded}
+            self._emit("degraded", data)
+
+    def leaves(self) -> float | None:
+        """Monotonic time at which something leaves next; None while nothing waits."""
+        after = self.timeline.next()
+        return None if after is None else self.epoch + after
 
     def report(self, now: float) -> None:
         """Publish a `stats` event."""
@@ -360,6 +452,43 @@ class Session:
         self._events.close()
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _soonest(self, now: float) -> int:
+        """The first frame that could still be made anew."""
+        since, busy = self.rendering_since, 0.0
+        if since is not None:
+            busy = max(0.0, self.lead - (now - since))
+        return max(0, math.ceil((now + busy + self.lead - self.epoch) * FPS))
+
+    def _plan_again(self) -> None:
+        """Take back what could be made anew. What is said there stays."""
+        spoken = self._take_back(self._frame - self._soonest(self._clock()))
+        self._again.extendleft(reversed(spoken))
+
+    def _take_back(self, frames: int) -> list[_Spoken]:
+        """Take back up to ``frames`` of the frames planned last; what was said in them."""
+        back = self._ahead.rewind(min(max(frames, 0), len(self._spoken), len(self.timeline)))
+        if not back:
+            return []
+        self._frame -= back
+        self.timeline.cut(self._frame)
+        del self._controls[max(0, len(self._controls) - back) :]
+        return [self._spoken.pop() for _ in range(back)][::-1]
+
+    def _speak(self, frames: int) -> tuple[Voiced, Voiced | None]:
+        """What the next frames say, first what is to be said again; and what of it is new."""
+        again = [self._again.popleft() for _ in range(min(frames, len(self._again)))]
+        fresh = self._voice.advance(frames - len(again)) if len(again) < frames else None
+        parts = [*again, *_frames_of(fresh)]
+        self._spoken.extend(parts)
+        voiced = Voiced(
+            np.concatenate([part.samples for part in parts]),
+            MouthTrack(np.stack([part.mouth for part in parts])),
+            np.concatenate([part.tokens for part in parts]),
+            tuple(replace(t, frame=t.frame + len(again)) for t in (fresh.turns if fresh else ())),
+            fresh.underruns if fresh else 0,
+        )
+        return voiced, fresh
 
     def _touch(self) -> None:
         self.touched = self._clock()
@@ -429,7 +558,8 @@ class Session:
             The whole mouth, and the expression's share of it.
         """
         share = FELT_WHILE_SPEAKING if self.state is State.SPEAKING else 1.0
-        self._felt += min(FELT_STEP, max(-FELT_STEP, share - self._felt))
+        step = FELT_STEP * len(felt)
+        self._felt += min(step, max(-step, share - self._felt))
         kept = self._felt * felt.values
         mixed = voiced.mouth.values + kept
         breath = self._breath.follow(voiced.samples, self._voice.coming)
@@ -453,3 +583,12 @@ class Session:
             self._controls.clear()
             pts = first * SAMPLES_PER_FRAME
             self._events.publish(Event("controls", {"rate": FPS, "values": values}, pts))
+
+
+def _frames_of(voiced: Voiced | None) -> list[_Spoken]:
+    if voiced is None:
+        return []
+    count = len(voiced.mouth)
+    rows = (voiced.samples.reshape(count, -1), voiced.mouth.values,
+            voiced.tokens.reshape(count, 2, -1))  # fmt: skip
+    return [_Spoken(*row) for row in zip(*rows, strict=True)]

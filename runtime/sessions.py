@@ -20,7 +20,6 @@ from runtime.scheduler import Scheduler
 from runtime.session import Session
 from runtime.settings import RuntimeSettings
 from runtime.stats import Stats
-from runtime.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -168,5 +167,6 @@ class Sessions:
         probe = Session(
             "warm-up", portrait, renderer, self.settings, voice=None, now=clock(), clock=clock
         )
-        window: Window = probe.plan()
-        renderer.render(window)
+        for _ in range(2):  # a stream's second window has another shape than its first
+            for _ in renderer.render(probe.plan(), clock()):
+                pass

@@ -18,12 +18,14 @@ class RuntimeSettings:
     "What makes the pictures; auto takes the generator where its networks are."
     generator_weights: str = ""
     "Folder of the generator's weights and graphs; empty for those that come with Saccade."
-    generator_steps: int = 4
+    generator_steps: int = 2
     "Steps of the generator's sampler a window: more are truer, fewer faster."
-    generator_backend: Literal["auto", "openvino", "onnxruntime"] = "auto"
-    "What computes them; auto is the first that can."
-    generator_threads: int = 1
-    "Threads that one window is computed on."
+    generator_backend: Literal["auto", "openvino-int8", "openvino", "onnxruntime"] = "auto"
+    "What computes them; auto measures which is fast here."
+    generator_threads: int = 0
+    "Threads that one window is computed on; 0 for all cores, up to four."
+    generator_batch: int = 1
+    "Windows of different sessions that are computed together at most; GPUs gain from more."
     lead_ms: int = 80
     "How far ahead of its presentation a frame is made: two frames ride out scheduling noise."
     hold_after_ms: int = 40

@@ -69,11 +69,20 @@ class Speech:
 class SpeechQueue:
     """Speech of one session, bounded in time."""
 
-    def __init__(self, *, limit: float, start_ms: int, live_backlog_ms: int) -> None:
-        """Args: limit in seconds of audio; start and backlog in ms (see RuntimeSettings)."""
+    def __init__(
+        self, *, limit: float, start_ms: int, live_backlog_ms: int, window_frames: int = 1
+    ) -> None:
+        """Args:
+        limit: Seconds of audio.
+        start_ms: See `RuntimeSettings`, as for the next.
+        live_backlog_ms: See there.
+        window_frames: Frames that are taken at once: what arrives as fast as it is spoken has to
+            gather that much first, and so much more of it waits.
+        """
         self._limit = int(limit * SAMPLE_RATE)
-        self._threshold = max(SAMPLES_PER_FRAME, start_ms * SAMPLE_RATE // 1000)
-        self._backlog = live_backlog_ms * SAMPLE_RATE // 1000
+        more = (window_frames - 1) * SAMPLES_PER_FRAME
+        self._threshold = max(SAMPLES_PER_FRAME, start_ms * SAMPLE_RATE // 1000) + more
+        self._backlog = live_backlog_ms * SAMPLE_RATE // 1000 + more
         self._segments: deque[Segment] = deque()
         self._fade: F32 = np.zeros(0, np.float32)
         self.dropped = 0
@@ -88,6 +97,14 @@ class SpeechQueue:
     def room(self) -> int:
         """Samples that still fit."""
         return max(0, self._limit - self.waiting)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a segment waits that could start to sound at once."""
+        first = self._segments[0] if self._segments else None
+        if first is None or first.started:
+            return False
+        return first.length >= self._threshold if first.open else first.length > 0
 
     @property
     def active(self) -> bool:
@@ -141,6 +158,10 @@ class SpeechQueue:
         taken[length:] = 0.0
         self._fade = tail[:left] * ramp[len(taken) :]
         return had
+
+    def resound(self, samples: F32) -> None:
+        """After an interruption: let float32 ``[N]`` be heard before what is left of the fade."""
+        self._fade = np.concatenate((samples[:FADE_SAMPLES], self._fade))[:FADE_SAMPLES]
 
     def peek(self, count: int) -> F32:
         """Up to ``count`` samples of what is being spoken, which stay where they are."""

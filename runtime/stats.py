@@ -28,6 +28,8 @@ class Stats:
     "Of these, with a score that a language model wrote."
     plans_mended: int = 0
     "Of these, with rows that the physiological critic had to mend."
+    level: str = ""
+    "How pictures are made: `runtime.renderer.Renderer.level`."
     render_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     "Time from plan to picture, per frame, ms."
     late_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
@@ -68,6 +70,7 @@ class Stats:
             "fps": round(fps, 1),
             "render_ms": round(median(self.render_ms), 1) if self.render_ms else 0.0,
             "late_ms": round(max(self.late_ms), 1) if self.late_ms else 0.0,
+            "level": self.level,
             "frames": self.frames,
             "held": self.held,
             "stalls": self.stalls,

@@ -18,6 +18,7 @@ from engines.mouth import Mouth
 from engines.resample import sanitise
 from runtime.speech import Segment, SpeechQueue
 
+NOTHING: Final = np.zeros(0, np.float32)
 LIVE_HANGOVER_FRAMES: Final = 12
 "A microphone quiet for 480 ms has stopped speaking; shorter gaps are pauses between words."
 
@@ -66,6 +67,11 @@ class VoiceTrack:
         return self._queue.active or bool(self._pending) or self.sounding
 
     @property
+    def ready(self) -> bool:
+        """Whether something waits that could start to sound at once."""
+        return self._queue.ready
+
+    @property
     def sounding(self) -> bool:
         """Whether speech has begun, as it is presented, and has not ended."""
         return self._sounding is not None
@@ -102,13 +108,23 @@ class VoiceTrack:
             self._queue.close(self._stream)
             self._stream = None
 
-    def interrupt(self) -> tuple[bool, Turn | None]:
+    def interrupt(self, taken: F32 = NOTHING) -> tuple[bool, Turn | None]:
         """Stop: what sounds fades, the rest is gone.
+
+        Args:
+            taken: float32 ``[640 n]``: what was advanced over and is not presented after all. The
+                fade begins there.
 
         Returns:
             Whether anything was dropped, and the turn that this ends.
         """
+        if len(taken):
+            self._line = np.concatenate((taken, self._line))
         dropped = self._queue.interrupt(self._line) or bool(self._pending)
+        if len(taken):
+            lag = self._mouth.lookahead
+            self._queue.resound(self._line[lag:])
+            self._line = self._line[:lag]
         self._pending.clear()
         self._stream = None
         sounding, self._sounding = self._sounding, None

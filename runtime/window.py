@@ -24,6 +24,8 @@ class Window:
     "float32 ``[2 n, 256]``: what was heard, see `engines.mouth.Mouth.tokens`."
     label: str
     instruction: str
+    eyes: float = 1.0
+    "How strongly the eyes are guided: 0 not at all, 1 as usual."
 
     def __post_init__(self) -> None:
         frames = len(self.controls)

@@ -1,14 +1,19 @@
-"""OpenVINO on the processor: bfloat16 where it has arithmetic for that, else float32."""
+"""OpenVINO on the processor: bfloat16 where it has arithmetic for that, else float32.
+
+A graph is compiled for the very shapes it is called with: where axes stay free, a pass of the
+transformer takes half as long again. A stream has two of them, so a few are kept.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +21,29 @@ import numpy.typing as npt
 from core import Unavailable
 from engines.backends.engine import Arrays
 
-Precision = Literal["auto", "float32"]
+Precision = Literal["auto", "float32", "int8"]
+Shapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
+"Of all inputs, by name."
+SHAPES: Final = 6
+"Sets of shapes that a graph is kept compiled for."
+GROUP: Final = 256
+"""Numbers of a row that share a scale, where a matrix product is made of bytes: as fast as larger
+ones, and 32, which is usual, is no faster than bfloat16 (two Zen 5 cores)."""
+LEAST: Final = 64
+"Rows and columns of a matrix that is worth it."
 
 
 class OpenVinoCpu:
     """An `Engine`. Calls at the same time get a request each, which are kept for later ones."""
 
     def __init__(self, path: Path, threads: int = 1, precision: Precision = "auto") -> None:
-        """Load a graph.
+        """Load a graph. It is compiled when it is called, for the shapes of the call.
 
         Args:
             path: The file; weights that it names lie beside it.
             threads: That compute one call.
-            precision: ``auto`` is what the processor is fastest with.
+            precision: ``auto`` is what the processor is fastest with among floating-point types.
+                ``int8`` multiplies matrices as bytes, with scales found as rows come in.
 
         Raises:
             Unavailable: It can not be loaded.
@@ -41,25 +56,24 @@ class OpenVinoCpu:
             from openvino import properties
             from openvino.properties import hint
 
-            config: dict[Any, Any] = {
+            self._config: dict[Any, Any] = {
                 properties.inference_num_threads(): threads,
                 hint.performance_mode(): hint.PerformanceMode.LATENCY,
             }
             if precision == "float32":
-                config[hint.inference_precision()] = ov.Type.f32
-            core = _core()
-            model = core.read_model(path)
-            self._about = _metadata(model)
+                self._config[hint.inference_precision()] = ov.Type.f32
+            self._model = _core().read_model(path)
+            if precision == "int8":
+                self._config[hint.dynamic_quantization_group_size()] = GROUP
+                _make_bytes(self._model)
+            self._about = _metadata(self._model)
             # Compiled, an output may have the names of what it was merged with, too.
-            self._inputs = {i.get_any_name(): _shape(i) for i in model.inputs}
-            self._outputs = [o.get_any_name() for o in model.outputs]
-            self._compiled = core.compile_model(model, "CPU", config)
-            chosen = self._compiled.get_property(hint.inference_precision())
+            self._inputs = {i.get_any_name(): _shape(i) for i in self._model.inputs}
+            self._outputs = [o.get_any_name() for o in self._model.outputs]
         except (ImportError, RuntimeError) as error:
             raise Unavailable(f"OpenVINO can not load the network {path}: {error}.") from error
-        self.precision = str(chosen.get_type_name())
-        "In which it computes: ``bf16``, ``f32``, …"
-        self._idle: list[Any] = []
+        self._path = path
+        self._ready: OrderedDict[Shapes, _Compiled] = OrderedDict()
         self._lock = Lock()
 
     @property
@@ -72,14 +86,46 @@ class OpenVinoCpu:
         return self._about
 
     def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
-        with self._request() as request:
+        with self._for(feeds).request() as request:
             # A view is taken as it lies, whatever its strides say.
             request.infer({name: np.asarray(x, order="C") for name, x in feeds.items()})
             made = (request.get_output_tensor(i).data for i in range(len(self._outputs)))
             return {name: np.array(x) for name, x in zip(self._outputs, made, strict=True)}
 
+    def _for(self, feeds: Arrays) -> _Compiled:
+        """The graph, compiled for such feeds."""
+        shapes = tuple(sorted((name, x.shape) for name, x in feeds.items()))
+        with self._lock:  # others wait: they will want the same
+            ready = self._ready.get(shapes)
+            if ready is None:
+                ready = self._ready[shapes] = self._compile(shapes)
+                while len(self._ready) > SHAPES:
+                    self._ready.popitem(last=False)
+            self._ready.move_to_end(shapes)
+            return ready
+
+    def _compile(self, shapes: Shapes) -> _Compiled:
+        try:
+            model = self._model.clone()
+            model.reshape({name: list(shape) for name, shape in shapes})
+            return _Compiled(_core().compile_model(model, "CPU", self._config))
+        except RuntimeError as error:
+            raise Unavailable(
+                f"OpenVINO can not compile the network {self._path}: {error}."
+            ) from error
+
+
+class _Compiled:
+    """For certain shapes."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._idle: list[Any] = []
+        self._lock = Lock()
+
     @contextmanager
-    def _request(self) -> Iterator[Any]:
+    def request(self) -> Iterator[Any]:
+        """What computes; nobody else's until it is given back."""
         with self._lock:
             request = self._idle.pop() if self._idle else None
         if request is None:
@@ -87,6 +133,38 @@ class OpenVinoCpu:
         yield request  # one that failed is not kept
         with self._lock:
             self._idle.append(request)
+
+
+def _make_bytes(model: Any) -> None:
+    """Make the matrices of a model bytes, with a scale for each column."""
+    from openvino import Type
+    from openvino import opset13 as ops
+
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "MatMul" or node.get_attributes()["transpose_b"]:
+            continue
+        matrix = _matrix(node.input_value(1).get_node())
+        if matrix is None or matrix.ndim != 2 or min(matrix.shape) < LEAST:
+            continue
+        scale = np.maximum(np.abs(matrix).max(0, keepdims=True), 1e-12) / 127
+        rounded = np.rint(matrix / scale).astype(np.int8)
+        wide = ops.convert(ops.constant(rounded, Type.i8), Type.f32)
+        matrix_again = ops.multiply(wide, ops.constant(scale.astype(np.float32)))
+        node.input(1).replace_source_output(matrix_again.output(0))
+
+
+def _matrix(node: Any) -> npt.NDArray[np.float32] | None:
+    """A constant, perhaps turned and of another type; None for anything else."""
+    kind = node.get_type_name()
+    if kind == "Constant":
+        return np.asarray(node.get_data(), np.float32)
+    if kind not in ("Convert", "Transpose"):
+        return None
+    below = _matrix(node.input_value(0).get_node())
+    if below is None or kind == "Convert":
+        return below
+    order = _matrix(node.input_value(1).get_node())
+    return None if order is None else below.transpose([int(axis) for axis in order])
 
 
 @cache

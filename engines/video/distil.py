@@ -7,9 +7,14 @@ this node to the next. Steps begin where noise was added to a real clip, or (a s
 where the student's own steps have led: what it meets in use. And some contexts are windows that the
 student made itself, so that streams do not drift.
 
+There is a second way to the same end (`phased_loss`): one small step of the teacher, and the
+student's own word for the rest of the way to the next node. It takes fewer passes, but errors at
+the end of a stretch have to travel to its beginning.
+
 Sources: Meng et al. 2022, "On Distillation of Guided Diffusion Models", arXiv 2210.03142 (guidance
 as an input); Yan et al. 2024, "PeRFlow", arXiv 2405.07510 (piecewise straight flow); Huang et al.
-2025, "Self Forcing", arXiv 2506.08009 (contexts that were made, not given).
+2025, "Self Forcing", arXiv 2506.08009 (contexts that were made, not given); Wang et al. 2024,
+"Phased Consistency Models", arXiv 2405.18407.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from torch import Tensor
 from engines.video.conditions import Conditions
 from engines.video.dit import OFFSET, DiT
 from engines.video.flow import draw_sigma, mix
-from engines.video.guidance import UNGUIDED, Guidance, eye_map, pull_of
+from engines.video.guidance import EYE_AWARE, UNGUIDED, Guidance, eye_map, pull_of
 from engines.video.latents import LatentBatch
 from engines.video.schedule import SHIFT, WINDOW, flow_times, progress
 
@@ -34,6 +39,8 @@ USUAL: Final = 0.3
 "Share of clips that are guided as sessions are by default."
 UNPULLED: Final = 0.1
 "Share of clips that are not guided at all."
+STRONGEST: Final = 6.0
+"Highest weight that students are told: above it teachers paint what no face has."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class DistilConfig:
     "Share of batches whose steps begin where the student's own have led."
     rolled: float = 0.5
     "Share of those in which contexts are windows that it made."
+    phased: bool = False
+    "Of two ways to few steps, `phased_loss`, not `step_loss`."
     shift: float = SHIFT
 
     def __post_init__(self) -> None:
@@ -72,11 +81,11 @@ def draw_guidance(rng: np.random.Generator, count: int) -> tuple[Guidance, ...]:
     out = []
     for fate in rng.random(count):
         if fate < USUAL:
-            out.append(Guidance())
+            out.append(EYE_AWARE)
         elif fate < USUAL + UNPULLED:
             out.append(UNGUIDED)
         else:
-            high = rng.uniform(1, 10)
+            high = rng.uniform(1, STRONGEST)
             out.append(
                 Guidance(
                     high=high,
@@ -116,7 +125,9 @@ class Pass:
 
     @torch.no_grad()
     def teacher(self, dit: DiT, x: Tensor, sigma: Tensor, shift: float) -> Tensor:
-        """The same by two passes: CogPortrait equation 5."""
+        """The same by two passes: CogPortrait equation 5. A student of guidance takes one."""
+        if dit.config.maps:
+            return self.student(dit, x, sigma)
         with_ = self._run(dit, x, sigma, self._told.batch.conditions)
         without = self._run(dit, x, sigma, self._nothing)
         strength = self._omega(sigma, shift).unsqueeze(3)
@@ -172,6 +183,27 @@ def step_loss(student: DiT, teacher: DiT, told: Lesson, config: DistilConfig) ->
         goal = goal + (after - now) * velocity
     wanted = (x - goal) / (times[node] - times[node + 1])
     return (over.student(student, x, _level(x, times[node])) - wanted).square().mean()
+
+
+def phased_loss(student: DiT, teacher: DiT, told: Lesson, config: DistilConfig) -> Tensor:
+    """How far the student's way to the next node is from a small step of the teacher's and the
+    student's own way from there."""
+    x0 = told.batch.latents
+    times = flow_times(config.nodes, config.shift)
+    node = int(torch.randint(config.nodes, ()))
+    small = between(times[node], times[node + 1], config.solve, config.shift)
+    at = int(torch.randint(config.solve, ()))
+    now, after, end = small[at], small[at + 1], small[-1]
+    clean = x0
+    if float(torch.rand(())) < config.own * config.rolled:
+        clean = _walk(student, Pass(told, x0), torch.randn_like(x0), times)
+    over = Pass(told, clean)
+    x = mix(x0, torch.randn_like(x0), _level(x0, now))
+    goal = x + (after - now) * over.teacher(teacher, x, _level(x, now), config.shift)
+    if after > end:
+        goal = _walk(student, over, goal, (after, end))
+    wanted = (x - goal) / (now - end)
+    return (over.student(student, x, _level(x, now)) - wanted).square().mean()
 
 
 def between(now: float, after: float, count: int, shift: float) -> list[float]:

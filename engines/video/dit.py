@@ -42,8 +42,8 @@ from engines.video.told import Sink, Told
 NOISY, CLEAN, REFERENCE = range(3)
 OFFSET: Final = 8
 "Latent frames from the end of a window to its reference; 4 to 30 in training (free)."
-PULL: Final = 8.0
-"The paper's highest Ω: maps go in as shares of it."
+PULL: Final = 2.0
+"How far Ω usually is from 1: maps go in as multiples of it."
 _WAVES: Final = 128
 
 

@@ -1,6 +1,7 @@
 """``python -m engines.video export``: weights → ONNX graphs that serving runs without torch.
 
-Four graphs (`engines.video.graphs`), one file each. The batch is free everywhere but in
+Four graphs (`engines.video.graphs`), one file each, and a second decoder in int8 where there are
+latents to find its scales on (`engines.video.quantise`). The batch is free everywhere but in
 ``portrait``; so is the number of keys a step sees, as a stream begins with the reference's alone.
 """
 
@@ -8,10 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +25,7 @@ from torch import Tensor, nn
 from core import KEYPOINTS, LATENT_FRAMES, MOUTH_CHANNELS, InvalidInput
 from engines.video.clip import OWN, REACH, TOKEN_WIDTH
 from engines.video.codec import GRID, Codec, load_codec
+from engines.video.data.shards import open_shards
 from engines.video.dit import NOISY, DiT
 from engines.video.dit_file import load_dit_of
 from engines.video.graphs import (
@@ -31,9 +36,11 @@ from engines.video.graphs import (
     TellGraph,
 )
 from engines.video.guidance import FRAME
+from engines.video.latents import open_latents, require_latents_of
+from engines.video.quantise import quantised, take_apart
 from engines.video.regions import REGIONS, SIDE
 from engines.video.schedule import WINDOW
-from engines.video.shipped import SHIPPED, codec_file, dit_file, graph_file
+from engines.video.shipped import INT8, SHIPPED, codec_file, dit_file, graph_file
 from engines.video.text import LENGTH
 from engines.video.weights import places_in
 
@@ -112,6 +119,8 @@ def graphs_of(codec: Codec, dit: DiT) -> dict[str, Graph]:
 
 
 def _decode(codec: Codec, latents: Tensor, picture: Tensor) -> Graph:
+    codec = deepcopy(codec)
+    take_apart(codec.decoder)
     rows, batch = len(latents), torch.export.Dim("batch", min=1, max=64)
     with torch.no_grad():
         still = torch.zeros(len(REGIONS), codec.config.latent, GRID, GRID)
@@ -141,6 +150,8 @@ def write_graph(graph: Graph, about: Mapping[str, str], shared: Sequence[Path], 
     shapes: Any = tuple(free.values())
     if isinstance(graph.module, DecodeGraph):  # the last of its arguments are a tuple
         shapes = (*shapes[:2], tuple(shapes[2:]))
+    # It warns of packages that it does not need.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own making
         program = torch.onnx.export(
@@ -196,9 +207,13 @@ def share_weights(model: Any, files: Sequence[Path]) -> None:
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     casts = []
     for i, tensor in enumerate(kept):
-        if tensor.name not in there or tensor.data_type != TensorProto.FLOAT:
+        name, part = _origin(tensor.name)
+        if name not in there or tensor.data_type != TensorProto.FLOAT:
             continue
-        file, place = there[tensor.name]
+        file, place = there[name]
+        if part is not None:
+            length = place.length // 2
+            place = replace(place, begin=place.begin + part * length, length=length)
         if place.dtype != "F16" or place.length != 2 * math.prod(tensor.dims):
             raise InvalidInput(f"{file} and the graph differ in {tensor.name}.")
         half = TensorProto(
@@ -216,8 +231,30 @@ def share_weights(model: Any, files: Sequence[Path]) -> None:
     graph.node.extend(nodes)
 
 
-def export(folder: Path, progress: Callable[[int, int, str], None] | None = None) -> None:
+def _origin(name: str) -> tuple[str, int | None]:
+    """The name of a graph's tensor in its file, and which half of that it is.
+
+    Halves are of `blocks.Apart`; what `quantise` makes bytes of has another name, too.
+    """
+    name = re.sub(r"\.parametrizations\.(\w+)\.original$", r".\1", name)
+    half = re.match(r"(.*)\.(now|past)\.(weight|bias)$", name)
+    if half is None:
+        return name, None
+    return f"{half[1]}.{half[3]}", int(half[2] == "past")
+
+
+def export(
+    folder: Path,
+    progress: Callable[[int, int, str], None] | None = None,
+    learnt: tuple[Path, Path] | None = None,
+) -> None:
     """Write all graphs of a folder of weights into the same folder, which they read.
+
+    Args:
+        folder: Of the weights.
+        progress: Told after each graph.
+        learnt: Folders of latents and of the clips they are of: for a decoder in int8. Without,
+            one that is there is removed, as it is of other weights.
 
     Raises:
         InvalidInput: There are no weights, or they do not go together.
@@ -232,6 +269,16 @@ def export(folder: Path, progress: Callable[[int, int, str], None] | None = None
     about = {"saccade": json.dumps(config)}
     shared = sorted(folder.glob("*.safetensors"))
     graphs = graphs_of(codec, dit)
+    whole = f"decode{INT8}"
+    if learnt is None:
+        graph_file(folder, whole).unlink(missing_ok=True)
+    else:
+        latents, clips = open_latents(learnt[0]), open_shards(learnt[1])
+        require_latents_of(codec, latents)
+        bytes_ = quantised(
+            codec.eval(), latents, lambda n: clips.clip(n, 0, LATENT_FRAMES).reference
+        )
+        graphs[whole] = graphs_of(bytes_, dit)["decode"]
     for done, (name, graph) in enumerate(graphs.items(), 1):
         write_graph(graph, about, shared, graph_file(folder, name))
         if progress is not None:
@@ -242,8 +289,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``export``."""
     parser.add_argument("folder", type=Path, nargs="?", default=SHIPPED,
                         help="of weights; the graphs go there, too")  # fmt: skip
+    parser.add_argument("--learnt", type=Path, nargs=2, metavar=("LATENTS", "CLIPS"),
+                        help="what was learnt from: makes a decoder in int8, too")  # fmt: skip
 
 
 def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) -> None:
     """Export."""
-    export(options.folder, progress)
+    export(options.folder, progress, tuple(options.learnt) if options.learnt else None)

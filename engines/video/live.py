@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +28,7 @@ from core import (
     Unavailable,
 )
 from engines.backends.engine import Engine
-from engines.backends.providers import Backend, first_that_loads
+from engines.backends.providers import Backend, Provider, first_that_loads
 from engines.video.clip import OWN, REACH, TOKEN_WIDTH
 from engines.video.guidance import UNGUIDED, Guidance, eye_map, pull_of
 from engines.video.regions import REGIONS, SIDE
@@ -115,9 +115,16 @@ class Networks:
         Raises:
             Unavailable: They can not be loaded, or are not of Saccade.
         """
-        return first_that_loads(
-            backend, lambda load: cls(lambda name: load(graph_file(folder, name), threads))
-        )
+
+        def load(provider: Provider) -> Networks:
+            def open_graph(name: str) -> Engine:
+                special = graph_file(folder, name + provider.suffix)
+                path = special if special.exists() else graph_file(folder, name)
+                return provider.open(path, threads)
+
+            return cls(open_graph)
+
+        return first_that_loads(backend, load)
 
     def prepare(self, reference: U8, points: F32) -> Prepared:
         """What is needed of a portrait: once, some tens of milliseconds.
@@ -140,7 +147,7 @@ class Networks:
 
 
 class LiveStream:
-    """Windows of one portrait. One stream, one thread."""
+    """Windows of one portrait. One stream, one thread at a time."""
 
     def __init__(
         self,
@@ -167,6 +174,7 @@ class LiveStream:
         self._seed, self._shift = seed, shift
         self._past: deque[tuple[F32, F32]] = deque(maxlen=networks.past)
         self._memory = networks.memory()
+        self._before = (self._past.copy(), self._memory)
 
     def make(self, asked: Asked) -> U8:
         """The next window, uint8 ``[8, 3, 96, 96, 3]``.
@@ -174,32 +182,19 @@ class LiveStream:
         Raises:
             BrokenWindow: It is no picture; what follows starts from the portrait again.
         """
-        run, portrait = self._networks.run, self._portrait
-        told = run(
-            "tell", points=asked.points[None], felt=asked.felt[None], audio=asked.audio[None],
-            hears=asked.hears[None], words=asked.words[None],
-        )  # fmt: skip
-        keys, values = self._seen()
-        common = told | portrait.context | {"keys": keys, "values": values}
-        pulled = self._pull(asked)
-        x = window_noise(self._seed, self.made, self._networks.channels)[None]
-        for now, after in pairwise(flow_times(self.steps, self._shift)):
-            step = run("dit", latents=x, kind=_NOISY, **_levels(now, after), **common, **pulled)
-            x = step["next_latents"]
-        if not np.isfinite(x).all():
-            self.forget()
-            raise BrokenWindow("A window of the generator is not a picture. It goes on anew.")
-        # What is remembered is not guided, so that turning the knob leaves the past as it is.
-        calm = {name: np.ones_like(maps) for name, maps in pulled.items()}
-        left = run("dit", latents=x, kind=_CLEAN, **_levels(0.0, 0.0), **common, **calm)
-        self._past.append((left["written_keys"], left["written_values"]))
-        decoded = run(
-            "decode", latents=x, pictures=portrait.pictures, **portrait.features, **self._memory
-        )
-        frames: U8 = decoded.pop("frames")[0]
-        self._memory = {name.removeprefix("next_"): state for name, state in decoded.items()}
-        self.made += 1
-        return frames
+        (made,) = make_windows((self,), (asked,))
+        if isinstance(made, BrokenWindow):
+            raise made
+        return made
+
+    def fits(self, other: LiveStream) -> bool:
+        """Whether both can make their next windows in the same passes."""
+        mine, theirs = ((id(s._networks), s.steps, s._shift, len(s._past)) for s in (self, other))
+        return mine == theirs
+
+    def rewind(self) -> None:
+        """The last window was taken back: go on as if it had not been made."""
+        self._past, self._memory = self._before[0].copy(), self._before[1]
 
     def forget(self) -> None:
         """Begin anew: what was shown before no longer counts."""
@@ -207,11 +202,12 @@ class LiveStream:
         self._memory = self._networks.memory()
         self.made += 1  # with other noise than what failed
 
-    def _pull(self, asked: Asked) -> dict[str, F32]:
-        """What a student is told of guidance; nothing to another."""
-        if not self._networks.guided:
-            return {}
-        return {"pull": pull_of(self.guidance, eye_map(asked.points, self.guidance.kappa))[None]}
+    def _pull(self, asked: Asked) -> F32:
+        """What a student is told of guidance, ``[2, 3, 6, 6, 2]``."""
+        return pull_of(self.guidance, eye_map(asked.points, self.guidance.kappa))
+
+    def _noise(self) -> F32:
+        return window_noise(self._seed, self.made, self._networks.channels)
 
     def _seen(self) -> tuple[F32, F32]:
         """Keys and values of the reference, then of the windows before, from the oldest on."""
@@ -222,6 +218,76 @@ class LiveStream:
             np.concatenate((portrait.keys, *keys), 2),
             np.concatenate((portrait.values, *(values for _, values in self._past)), 2),
         )
+
+    def _remember(self, keys: F32, values: F32, memory: dict[str, F32]) -> None:
+        self._before = (self._past.copy(), self._memory)
+        self._past.append((keys, values))
+        self._memory = memory
+        self.made += 1
+
+
+def make_windows(streams: Sequence[LiveStream], asked: Sequence[Asked]) -> list[U8 | BrokenWindow]:
+    """The next window of each of some streams that fit together, in the same passes.
+
+    Args:
+        streams: One or more of which each `LiveStream.fits` the first.
+        asked: What each of them is to show.
+
+    Returns:
+        Of each uint8 ``[8, 3, 96, 96, 3]``, or what is wrong with it: that stream has begun anew.
+    """
+    first = streams[0]
+    networks, steps, shift = first._networks, first.steps, first._shift
+    run, rows = networks.run, len(streams)
+    told = run("tell", **{
+        name: np.stack([getattr(a, name) for a in asked])
+        for name in ("points", "felt", "audio", "hears", "words")
+    })  # fmt: skip
+    seen = [stream._seen() for stream in streams]
+    common = told | {
+        name: _rows([s._portrait.context[name] for s in streams])
+        for name in first._portrait.context
+    }
+    common["keys"] = _rows([keys for keys, _ in seen], 1)
+    common["values"] = _rows([values for _, values in seen], 1)
+    guided = networks.guided
+    pulled = (
+        {"pull": np.stack([s._pull(a) for s, a in zip(streams, asked, strict=True)])}
+        if guided
+        else {}
+    )
+    x = np.stack([stream._noise() for stream in streams])
+    for now, after in pairwise(flow_times(steps, shift)):
+        step = run("dit", latents=x, kind=_NOISY, **_levels(now, after, rows), **common, **pulled)
+        x = step["next_latents"]
+    sound = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+    x[~sound] = 0  # so that it breaks no other
+    # What is remembered is not guided, so that turning the knob leaves the past as it is.
+    calm = {name: np.ones_like(maps) for name, maps in pulled.items()}
+    left = run("dit", latents=x, kind=_CLEAN, **_levels(0.0, 0.0, rows), **common, **calm)
+    states = {name: _rows([s._memory[name] for s in streams]) for name in first._memory} | {
+        name: _rows([s._portrait.features[name] for s in streams])
+        for name in first._portrait.features
+    }
+    pictures = _rows([s._portrait.pictures for s in streams])
+    decoded = run("decode", latents=x, pictures=pictures, **states)
+    frames = decoded.pop("frames")
+    out: list[U8 | BrokenWindow] = []
+    for i, stream in enumerate(streams):
+        if not sound[i]:
+            stream.forget()
+            out.append(BrokenWindow("A window of the generator is not a picture. It goes on anew."))
+            continue
+        row = slice(i, i + 1)
+        memory = {name.removeprefix("next_"): state[row] for name, state in decoded.items()}
+        stream._remember(left["written_keys"][:, :, row], left["written_values"][:, row], memory)
+        out.append(frames[i])
+    return out
+
+
+def _rows(parts: Sequence[npt.NDArray[Any]], axis: int = 0) -> npt.NDArray[Any]:
+    """Of several streams as one batch; of one without a copy."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
 def seconds_a_window(networks: Networks, steps: int, rounds: int = 5) -> float:
@@ -246,5 +312,5 @@ def seconds_a_window(networks: Networks, steps: int, rounds: int = 5) -> float:
     return min(took[1:])
 
 
-def _levels(now: float, after: float) -> dict[str, F32]:
-    return {"sigma": np.array([now], np.float32), "after": np.array([after], np.float32)}
+def _levels(now: float, after: float, rows: int) -> dict[str, F32]:
+    return {name: np.full(rows, at, np.float32) for name, at in (("sigma", now), ("after", after))}

@@ -8,6 +8,8 @@ from typing import Final
 
 SHIPPED: Final = Path(__file__).parent / "trained"
 "Of the weights that come with Saccade; docs/model-card.md says what they are."
+INT8: Final = "-int8"
+"Follows the name of a graph whose convolutions are bytes."
 
 
 def codec_file(folder: Path) -> Path:

@@ -21,6 +21,7 @@ from engines.video.distil import (
     draw_guidance,
     guided_loss,
     lesson,
+    phased_loss,
     step_loss,
 )
 from engines.video.dit import DiT
@@ -100,7 +101,8 @@ class StudentTask:
 
     def loss(self, batch: Lesson, step: int, done: float) -> tuple[Tensor, Mapping[str, Tensor]]:
         self._teacher.to(batch.pull.device)
-        teach = step_loss if self._config.nodes else guided_loss
+        few = phased_loss if self._config.phased else step_loss
+        teach = few if self._config.nodes else guided_loss
         loss = teach(self.module, self._teacher, batch, self._config)
         return loss, {"loss": loss.detach()}
 
@@ -146,6 +148,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--solve", type=int, default=known.solve, help="the teacher's steps inside one")
     add("--own", type=float, default=known.own, help="share that goes on from its own steps")
     add("--rolled", type=float, default=known.rolled, help="share of those with own contexts")
+    add("--phased", action="store_true", help="learn few steps the second way")
     add_plan_arguments(parser, Plan(rate=2e-4, batch=16, average=0.999))
 
 
@@ -154,7 +157,9 @@ def run(options: argparse.Namespace, progress: Callable[[int, int, str], None]) 
     plan = plan_of(options)
     torch.manual_seed(plan.seed)
     try:
-        config = DistilConfig(options.nodes, options.solve, options.own, options.rolled)
+        config = DistilConfig(
+            options.nodes, options.solve, options.own, options.rolled, options.phased
+        )
     except ValueError as error:
         raise InvalidInput(
             f"--nodes, --solve, --own or --rolled is out of range: {error}"

@@ -49,9 +49,9 @@ class Recorder(PuppetRenderer):
         super().__init__(rig)
         self.rows: list[F32] = []
 
-    def render(self, window: Window) -> list[U8]:
+    def render(self, window: Window, deadline: float) -> list[U8]:
         self.rows.append(window.controls.values)
-        return super().render(window)
+        return super().render(window, deadline)
 
 
 async def run(minutes: float, seed: int, face: Portrait) -> None:

@@ -33,11 +33,18 @@ class Flat:
     """Renders nothing but a grey whose brightness is the frame number."""
 
     window_frames = 1
-
     lead_ms = 0
+    level = "flat"
+    degraded = False
 
-    def render(self, window: Window) -> list[U8]:
-        return [np.full((8, 8, 3), (window.start + i) % 256, np.uint8) for i in range(len(window))]
+    def render(self, window: Window, deadline: float) -> list[U8]:
+        return self.quick(window, window.start)
+
+    def quick(self, window: Window, first: int) -> list[U8]:
+        return [
+            np.full((8, 8, 3), (window.start + i) % 256, np.uint8)
+            for i in range(first - window.start, len(window))
+        ]
 
 
 class ToneVoice:
@@ -109,7 +116,10 @@ def run(session: Session, frames: int) -> list[Window]:
     windows = []
     for _ in range(frames):
         window = session.plan()
-        session.deliver(window, session.renderer.render(window))
+        session.timeline.add(window, "made")
+        for frame, picture in enumerate(session.renderer.render(window, 0.0), window.start):
+            session.timeline.show(window, frame, picture)
+        session.leave(session.presented(window.start + len(window)))
         windows.append(window)
     return windows
 

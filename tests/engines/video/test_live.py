@@ -15,13 +15,13 @@ import torch
 from core import F32, U8, InvalidInput, Unavailable
 from engines.backends.engine import Engine
 from engines.backends.openvino_cpu import OpenVinoCpu
-from engines.backends.providers import PROVIDERS
+from engines.backends.providers import PROVIDERS, Backend, Provider
 from engines.video import export
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_bytes, to_unit
 from engines.video.conditions import Conditions
 from engines.video.dit_file import load_dit
 from engines.video.guidance import UNGUIDED, Guidance
-from engines.video.live import Asked, BrokenWindow, LiveStream, Networks
+from engines.video.live import Asked, BrokenWindow, LiveStream, Networks, make_windows
 from engines.video.sampler import sample_window
 from engines.video.schedule import WINDOW, window_noise
 from engines.video.shipped import codec_file, dit_file, graph_file
@@ -99,10 +99,11 @@ def test_graphs_show_what_torch_shows(folder: Path, networks: Networks) -> None:
     assert np.abs(calm - made[0]).mean() > 0.2  # a student is guided in its one pass
 
 
-def test_half_the_digits_show_the_same(folder: Path, networks: Networks) -> None:
+@pytest.mark.parametrize("backend", ["openvino", "openvino-int8"])
+def test_fewer_digits_show_the_same(folder: Path, networks: Networks, backend: Backend) -> None:
     """In what the processor is fastest with, pictures differ by less than is seen."""
     told, reference = conditions(1, 2 * WINDOW, 3), picture(0)
-    fast = Networks.open(folder, backend="openvino")
+    fast = Networks.open(folder, backend=backend)
     made = []
     for each in (networks, fast):
         stream = LiveStream(each, each.prepare(reference, points(told)), STEPS, seed=5)
@@ -117,7 +118,8 @@ def test_the_next_provider_takes_over(
     def fails(path: Path, threads: int) -> Engine:
         raise Unavailable("This processor is none.")
 
-    monkeypatch.setitem(PROVIDERS, "openvino", fails)
+    for name in ("openvino-int8", "openvino"):
+        monkeypatch.setitem(PROVIDERS, name, Provider(fails))
     networks = Networks.open(folder)
     assert networks.channels == 32
     assert "onnxruntime runs the networks instead: This processor is none." in caplog.text
@@ -135,7 +137,15 @@ def test_sessions_share_networks_and_nothing_else(networks: Networks) -> None:
     for window in range(3):
         for k in range(2):
             assert np.array_equal(both[k].make(asked(told[k], window)), alone[k][window])
+    together = [LiveStream(networks, prepared[k], 1, seed=k) for k in range(2)]
+    for window in range(3):
+        made = make_windows(together, [asked(told[k], window) for k in range(2)])
+        for k in range(2):
+            apart = np.abs(made[k] - alone[k][window].astype(np.int16))  # type: ignore[operator]
+            assert apart.max() <= 1
+    assert both[0].fits(both[1]) and not both[0].fits(LiveStream(networks, prepared[0], 1))
     both[0].steps = 3
+    assert not both[0].fits(both[1])
     assert both[0].make(asked(told[0], 0)).shape == (8, 3, 96, 96, 3)
 
 
