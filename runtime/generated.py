@@ -74,6 +74,7 @@ class GeneratedRenderer:
         self._stream = LiveStream(networks, prepared, steps, seed=seed)
         self._compute, self._canvas, self._puppet = compute, canvas, puppet
         self._portrait, self._clock = portrait, clock
+        self.guided: Final = networks.guided
         self._ladder = Ladder(steps, clock())
         self._tokens = np.zeros((0, TOKEN_WIDTH), np.float32)
         "What the windows up to `_next` heard, as far as it may be wanted again."

@@ -23,6 +23,11 @@ class Renderer(Protocol):
     "Frames it wants at once."
 
     @property
+    def guided(self) -> bool:
+        """Whether a window's `eyes` changes anything."""
+        ...
+
+    @property
     def lead_ms(self) -> int:
         """How far ahead of its presentation a window has to be planned now; any thread asks."""
         ...
@@ -61,6 +66,7 @@ class PuppetRenderer:
     lead_ms = 0
     level = "puppet"
     degraded = False
+    guided = False
 
     def __init__(self, rig: Rig) -> None:
         self._puppet = Puppet(rig)

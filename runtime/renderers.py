@@ -11,9 +11,10 @@ from typing import Final, cast
 from core import FPS, WINDOW_FRAMES, Portrait, SaccadeError, Unavailable
 from engines.backends.providers import Name, names_of
 from engines.puppet import Puppet
-from engines.video.live import Networks, seconds_a_window
+from engines.video.live import Networks
 from engines.video.render_frames import PortraitCanvas
 from engines.video.shipped import SHIPPED, fingerprint, graph_file
+from engines.video.speed import seconds_a_window
 from runtime.compute import Compute
 from runtime.generated import GeneratedRenderer, PreparedPortraits
 from runtime.machine_speed import recall, remember

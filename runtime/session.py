@@ -100,10 +100,12 @@ class Session:
         seed: int = 0,
         label: str = "idle",
         instruction: str = "",
+        eyes: float = 1.0,
         writers: Writers | None = None,
         mouth: Mouth | None = None,
     ) -> None:
         """Args:
+            eyes: As in `behave`.
             writers: Have a language model plan ahead; without, the embedded planner does.
             mouth: Turns sound into a mouth, for this session alone; by default, the trained one.
 
@@ -126,7 +128,7 @@ class Session:
         self.stats = Stats()
         self.timeline: Final = Timeline(settings.lead_ms / 1000)
         "What is planned and has not left."
-        self.eyes = 1.0
+        self.eyes = _strength(eyes)
         "How strongly the eyes are guided."
         self.warned = False
         self._clock = clock
@@ -234,13 +236,12 @@ class Session:
                 range; nothing changes.
         """
         self._touch()
-        if eyes is not None and not 0 <= eyes <= MOST_EYES:
-            raise InvalidInput(f"eyes is a number from 0 to {MOST_EYES:g}, not {eyes:g}.")
+        eyes = self.eyes if eyes is None else _strength(eyes)
         unknown: list[str] = []
         if label is not None or instruction is not None:
             self._plan_again()
             unknown = self._ahead.behave(label=label, instruction=instruction)
-        self.eyes = self.eyes if eyes is None else eyes
+        self.eyes = eyes
         if instruction is not None:
             self.unknown = unknown
         self.label = self.label if label is None else label
@@ -314,6 +315,7 @@ class Session:
             "label": self.label,
             "instruction": self.instruction,
             "unknown": self.unknown,
+            "eyes": self.eyes if self.renderer.guided else None,
             "state": self.state.value,
             "viewers": self.viewers,
             "pts": self.pts,
@@ -583,6 +585,12 @@ class Session:
             self._controls.clear()
             pts = first * SAMPLES_PER_FRAME
             self._events.publish(Event("controls", {"rate": FPS, "values": values}, pts))
+
+
+def _strength(eyes: float) -> float:
+    if not 0 <= eyes <= MOST_EYES:
+        raise InvalidInput(f"eyes is a number from 0 to {MOST_EYES:g}, not {eyes:g}.")
+    return eyes
 
 
 def _frames_of(voiced: Voiced | None) -> list[_Spoken]:

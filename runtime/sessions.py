@@ -79,6 +79,7 @@ class Sessions:
         portrait: str | None = None,
         label: str = "idle",
         instruction: str = "",
+        eyes: float = 1.0,
         seed: int | None = None,
     ) -> Session:
         """A new, living session.
@@ -86,7 +87,7 @@ class Sessions:
         Raises:
             Busy: All places are taken.
             NotFound: No such portrait.
-            InvalidInput: An unknown label or an unusable instruction.
+            InvalidInput: An unknown label, an unusable instruction or strength.
         """
         assert self._scheduler is not None, "enter Sessions with `async with` first"
         if len(self._sessions) + self._pending >= self.settings.max_sessions:
@@ -109,6 +110,7 @@ class Sessions:
                 seed=secrets.randbits(32) if seed is None else seed,
                 label=label,
                 instruction=instruction,
+                eyes=eyes,
                 writers=self.writers,
             )
         finally:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from core import SaccadeError
 from planner.categories import LABELS
-from runtime.session import Session
+from runtime.session import MOST_EYES, Session
 from runtime.sessions import Sessions
 from stream import control
 from stream.access import Tokens, bearer, socket_token
@@ -36,6 +36,8 @@ class NewSession(BaseModel):
     label: str = Field("idle", max_length=64)
     "State to begin in; `/v1/labels` lists them."
     instruction: str = Field("", max_length=2000)
+    eyes: float = Field(1.0, ge=0, le=MOST_EYES)
+    "How strongly the generator's eyes are guided: 0 not at all, 1 as usual."
     seed: int | None = Field(None, ge=0, lt=2**63)
     "The same seed moves the same way."
 

@@ -91,8 +91,10 @@ class Protocol:
         match command:
             case Say(text=text):
                 session.say(text, cause)
-            case Behave(label=label, instruction=instruction):
-                unknown = session.behave(label=label, instruction=instruction, cause=cause)
+            case Behave(label=label, instruction=instruction, eyes=eyes):
+                unknown = session.behave(
+                    label=label, instruction=instruction, eyes=eyes, cause=cause
+                )
                 if instruction is not None:
                     self._reply(Event("understood", {"unknown": unknown}, session.pts, cause))
             case Attend(state=state):

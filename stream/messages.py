@@ -37,6 +37,8 @@ class Behave(Command):
     type: Literal["behave"]
     label: str | None = None
     instruction: str | None = None
+    eyes: float | None = None
+    "How strongly the eyes are guided: 0 to 2.5, 1 is usual."
 
 
 class Attend(Command):

@@ -62,7 +62,7 @@ class OpenVinoCpu:
             }
             if precision == "float32":
                 self._config[hint.inference_precision()] = ov.Type.f32
-            self._model = _core().read_model(path)
+            self._model = shared_core().read_model(path)
             if precision == "int8":
                 self._config[hint.dynamic_quantization_group_size()] = GROUP
                 _make_bytes(self._model)
@@ -108,7 +108,7 @@ class OpenVinoCpu:
         try:
             model = self._model.clone()
             model.reshape({name: list(shape) for name, shape in shapes})
-            return _Compiled(_core().compile_model(model, "CPU", self._config))
+            return _Compiled(shared_core().compile_model(model, "CPU", self._config))
         except RuntimeError as error:
             raise Unavailable(
                 f"OpenVINO can not compile the network {self._path}: {error}."
@@ -168,7 +168,7 @@ def _matrix(node: Any) -> npt.NDArray[np.float32] | None:
 
 
 @cache
-def _core() -> Any:
+def shared_core() -> Any:
     """The process's own, never given back: after the last one is gone and its plugin unloaded, the
     next signal ends the process with a segmentation fault (seen with OpenVINO 2026.4.1)."""
     import openvino as ov

@@ -7,7 +7,6 @@ memory. Nothing grows with its length.
 from __future__ import annotations
 
 import json
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,23 +17,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from core import (
-    F32,
-    KEYPOINTS,
-    MOUTH_CHANNELS,
-    U8,
-    WINDOW_FRAMES,
-    SaccadeError,
-    Unavailable,
-)
+from core import F32, U8, SaccadeError, Unavailable
 from engines.backends.engine import Engine
 from engines.backends.providers import Backend, Provider, first_that_loads
-from engines.video.clip import OWN, REACH, TOKEN_WIDTH
 from engines.video.guidance import UNGUIDED, Guidance, eye_map, pull_of
-from engines.video.regions import REGIONS, SIDE
 from engines.video.schedule import SHIFT, WINDOW, flow_times, window_noise
 from engines.video.shipped import SHIPPED, graph_file
-from engines.video.text import tokenise
 
 GRAPHS: Final = ("portrait", "tell", "dit", "decode")
 STEPS: Final = 4
@@ -288,28 +276,6 @@ def make_windows(streams: Sequence[LiveStream], asked: Sequence[Asked]) -> list[
 def _rows(parts: Sequence[npt.NDArray[Any]], axis: int = 0) -> npt.NDArray[Any]:
     """Of several streams as one batch; of one without a copy."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
-
-
-def seconds_a_window(networks: Networks, steps: int, rounds: int = 5) -> float:
-    """How long a window takes here: the fastest of some, after one to warm up.
-
-    What else the machine does only makes it slower.
-    """
-    points = np.zeros((WINDOW_FRAMES, len(REGIONS), len(KEYPOINTS), 2), np.float32)
-    heard = REACH + OWN * WINDOW
-    asked = Asked(
-        points, np.zeros((WINDOW_FRAMES, len(MOUTH_CHANNELS)), np.float32),
-        np.zeros((heard, TOKEN_WIDTH), np.float32), np.ones(heard, np.bool_),
-        tokenise(""),
-    )  # fmt: skip
-    grey = np.full((len(REGIONS), SIDE, SIDE, 3), 128, np.uint8)
-    stream = LiveStream(networks, networks.prepare(grey, points[0]), steps)
-    took = []
-    for _ in range(rounds + 1):
-        began = time.perf_counter()
-        stream.make(asked)
-        took.append(time.perf_counter() - began)
-    return min(took[1:])
 
 
 def _levels(now: float, after: float, rows: int) -> dict[str, F32]:

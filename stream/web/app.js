@@ -56,6 +56,7 @@ const call = new Call({
     portrait,
     label: behaviour.label,
     instruction: behaviour.instruction || undefined,
+    eyes: behaviour.eyes,
   }),
   failed: (problem) => {
     showPhase("failed", problem.message);
@@ -158,10 +159,15 @@ function showPlannerTrouble(detail) {
 }
 
 let noteTimer = 0;
-function showServerTrouble({ reason, shift_ms: shift, detail }) {
-  const stalled = `The server fell behind; the picture waited for ${shift} ms.`;
+function showServerTrouble({ reason, shift_ms: shift, detail, level, restored }) {
+  const told = {
+    stall: `The server fell behind; the picture waited for ${shift} ms.`,
+    load: restored
+      ? "The server keeps up again."
+      : `The server can not keep up; pictures are simpler for now (${level}).`,
+  };
   const note = $("#server-note");
-  note.textContent = reason === "stall" ? stalled : detail || `The server is degraded: ${reason}.`;
+  note.textContent = told[reason] ?? detail ?? `The server is degraded: ${reason}.`;
   clearTimeout(noteTimer);
   noteTimer = setTimeout(() => (note.textContent = ""), NOTE_MS);
 }

@@ -12,7 +12,7 @@ export class BehaviourPanel {
 
   /**
    * @param {HTMLElement} root
-   * @param {(fields: {label?: string, instruction?: string}) => Promise<Error | null>} behave
+   * @param {(fields: {label?: string, instruction?: string, eyes?: number}) => Promise<Error | null>} behave
    * @param {import("./toasts.js").Toasts} toasts
    */
   constructor(root, behave, toasts) {
@@ -25,9 +25,12 @@ export class BehaviourPanel {
     this.input = root.querySelector("#instruction");
     this.result = root.querySelector("#instruction-result");
     this.active = root.querySelector("#instruction-active");
+    this.strength = root.querySelector("#strength");
+    this.knob = this.strength.querySelector("input");
     /** What a new session should begin with. */
     this.label = "idle";
     this.instruction = "";
+    this.eyes = 1;
     this.#listen();
     this.#suggest(root.querySelector(".suggestions"));
   }
@@ -39,8 +42,16 @@ export class BehaviourPanel {
     this.show({ label: this.label });
   }
 
-  /** Show what the session is doing. @param {{label?: string, instruction?: string}} session */
-  show({ label, instruction }) {
+  /**
+   * Show what the session is doing.
+   * @param {{label?: string, instruction?: string, eyes?: number | null}} session `eyes` is null
+   *   where nothing can be guided
+   */
+  show({ label, instruction, eyes }) {
+    if (eyes !== undefined) {
+      this.strength.hidden = eyes === null;
+      if (eyes !== null) this.#showStrength(eyes);
+    }
     if (label !== undefined) {
       this.label = label;
       const chip = this.chips.querySelector(`input[value="${CSS.escape(label)}"]`);
@@ -81,6 +92,8 @@ export class BehaviourPanel {
     for (const type of ["pointerleave", "focusout"]) {
       this.chips.addEventListener(type, () => this.#describe(this.label));
     }
+    this.knob.addEventListener("input", () => this.#nameStrength(this.knob.valueAsNumber));
+    this.knob.addEventListener("change", () => this.#strengthen(this.knob.valueAsNumber));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.input.value.trim();
@@ -100,6 +113,27 @@ export class BehaviourPanel {
     if (!problem) return;
     this.toasts.error(problem);
     if (this.label === label) this.show({ label: before });
+  }
+
+  async #strengthen(eyes) {
+    const before = this.eyes;
+    this.eyes = eyes;
+    const problem = await this.behave({ eyes });
+    if (!problem) return;
+    this.toasts.error(problem);
+    if (this.eyes === eyes) this.#showStrength(before);
+  }
+
+  #showStrength(eyes) {
+    this.eyes = eyes;
+    this.knob.value = eyes;
+    this.#nameStrength(eyes);
+  }
+
+  #nameStrength(eyes) {
+    const name = { 0: "off", 1: "usual" }[eyes] ?? `${eyes}×`;
+    this.strength.querySelector("output").textContent = name;
+    this.knob.setAttribute("aria-valuetext", name);
   }
 
   async #instruct(text) {

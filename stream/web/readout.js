@@ -70,6 +70,7 @@ export class Readout {
     this.#set("codec", s.codec ? `${s.codec} ${s.height ?? ""}`.trim() : "–");
     this.#set("lost", s.dropped === undefined ? "–" : `${s.dropped} / ${s.freezes}`);
     this.#set("render", ms(server.render_ms));
+    this.#set("level", server.level || "–");
     this.#set("late", ms(late));
   }
 

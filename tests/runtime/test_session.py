@@ -36,6 +36,7 @@ class Flat:
     lead_ms = 0
     level = "flat"
     degraded = False
+    guided = False
 
     def render(self, window: Window, deadline: float) -> list[U8]:
         return self.quick(window, window.start)
