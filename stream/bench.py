@@ -24,7 +24,7 @@ from typing import Any, Final
 import av
 import numpy as np
 
-from core import F32, FPS, SAMPLE_RATE, U8, WINDOW_FRAMES, Unavailable
+from core import F32, FPS, SAMPLE_RATE, U8, VIDEO_CLOCK, WINDOW_FRAMES, Unavailable
 from engines.backends.providers import PROVIDERS, Name
 from engines.video.guidance import FRAME
 from engines.video.live import Networks
@@ -44,6 +44,7 @@ from runtime.sessions import Sessions
 from runtime.settings import RuntimeSettings
 from stream.codecs import Vp8
 from stream.settings import StreamSettings
+from stream.tracks import VIDEO_BASE
 
 WINDOW_MS: Final = 1000 * WINDOW_FRAMES / FPS
 BYTES: Final[dict[Name, int]] = {"openvino-int8": 1, "openvino": 2, "onnxruntime": 4}
@@ -116,7 +117,7 @@ async def watch(session: Session, seconds: float, voice: F32) -> Seen:
     def encode(pixels: U8, pts: int) -> None:
         start = time.perf_counter()
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        frame.pts = pts
+        frame.pts, frame.time_base = pts * VIDEO_CLOCK // SAMPLE_RATE, VIDEO_BASE
         encoder.encode(frame)
         seen.encode_ms.append((time.perf_counter() - start) * 1e3)
 

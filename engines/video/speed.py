@@ -115,6 +115,8 @@ def work_of(folder: Path, name: str, count: int) -> Work:
         name: One of `live.GRAPHS`.
         count: Keys of earlier windows that a step sees.
     """
+    from openvino import passes
+
     model = shared_core().read_model(graph_file(folder, name))
     shapes = {}
     for port in model.inputs:
@@ -123,6 +125,9 @@ def work_of(folder: Path, name: str, count: int) -> Work:
             shape[2] = count
         shapes[port.get_any_name()] = shape
     model.reshape(shapes)
+    folding = passes.Manager()
+    folding.register_pass(passes.ConstantFolding())  # what shapes are made of
+    folding.run_passes(model)
     flops = weights = 0
     for node in model.get_ops():
         kind = node.get_type_name()
