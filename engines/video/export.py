@@ -37,7 +37,7 @@ from engines.video.graphs import (
 )
 from engines.video.guidance import FRAME
 from engines.video.latents import open_latents, require_latents_of
-from engines.video.quantise import quantised, take_apart
+from engines.video.quantise import quantised, stretches, take_apart
 from engines.video.regions import REGIONS, SIDE
 from engines.video.schedule import WINDOW
 from engines.video.shipped import INT8, SHIPPED, codec_file, dit_file, graph_file
@@ -275,10 +275,8 @@ def export(
     else:
         latents, clips = open_latents(learnt[0]), open_shards(learnt[1])
         require_latents_of(codec, latents)
-        bytes_ = quantised(
-            codec.eval(), latents, lambda n: clips.clip(n, 0, LATENT_FRAMES).reference
-        )
-        graphs[whole] = graphs_of(bytes_, dit)["decode"]
+        in_bytes = quantised(codec.eval(), stretches(latents, clips))
+        graphs[whole] = graphs_of(in_bytes, dit)["decode"]
     for done, (name, graph) in enumerate(graphs.items(), 1):
         write_graph(graph, about, shared, graph_file(folder, name))
         if progress is not None:

@@ -13,10 +13,10 @@ Integer-Arithmetic-Only Inference", arXiv 1712.05877 (the scheme).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from copy import deepcopy
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -24,9 +24,11 @@ import torch.ao.quantization.fx._decomposed  # has the operators below
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from core import LATENT_FRAMES, U8
 from engines.video.blocks import Apart, Halves
 from engines.video.codec import Codec
 from engines.video.coding import decode
+from engines.video.data.shards import Shards
 from engines.video.decoder import Decoder
 from engines.video.latents import Latents
 
@@ -79,18 +81,30 @@ class WeightBytes(nn.Module):
         )
 
 
-def quantised(codec: Codec, latents: Latents, pictures: Callable[[int], Any]) -> Codec:
+Stretch: TypeAlias = tuple[Tensor, U8]
+"Latents ``[1, L, 3, C, 6, 6]`` and the pictures of their reference, uint8 ``[3, 96, 96, 3]``."
+
+
+def stretches(latents: Latents, clips: Shards) -> Iterator[Stretch]:
+    """Some of what was learnt from, to find scales on."""
+    rng = np.random.default_rng(0)
+    long = np.flatnonzero(latents.counts >= LENGTH)
+    for which in rng.choice(long, min(STRETCHES, len(long)), replace=False):
+        clip = clips.clip(latents.entries[which].clip, 0, LATENT_FRAMES)
+        yield latents.stretch(int(which), 0, LENGTH).latents, clip.reference
+
+
+def quantised(codec: Codec, seen: Iterable[Stretch]) -> Codec:
     """A copy of a codec that decodes as int8 does.
 
     Args:
         codec: In evaluation mode.
-        latents: To find scales on; not of people that it is measured on.
-        pictures: The references of a clip by its number, uint8 ``[3, 96, 96, 3]``.
+        seen: What scales are found on; not of people that it is measured on.
     """
     copy = deepcopy(codec)
     take_apart(copy.decoder)
     wanted = dict(_convolutions(copy.decoder))
-    for name, (scale, signed) in _scales(copy, wanted, latents, pictures).items():
+    for name, (scale, signed) in _scales(copy, wanted, seen).items():
         layer = wanted[name]
         layer.add_module("incoming", IncomingBytes(scale, signed=signed))
         layer.register_forward_pre_hook(lambda module, inputs: module.incoming(inputs[0]))
@@ -120,31 +134,26 @@ def _convolutions(decoder: Decoder) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _scales(
-    codec: Codec,
-    wanted: dict[str, nn.Module],
-    latents: Latents,
-    pictures: Callable[[int], Any],
+    codec: Codec, wanted: dict[str, nn.Module], seen: Iterable[Stretch]
 ) -> dict[str, tuple[float, bool]]:
     """Of each input: its scale, and whether it has a sign."""
     rng = np.random.default_rng(0)
-    seen: dict[str, list[Tensor]] = {name: [] for name in wanted}
+    came: dict[str, list[Tensor]] = {name: [] for name in wanted}
 
     def look(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, inputs: tuple[Tensor]) -> None:
             flat = inputs[0].flatten()
             at = torch.from_numpy(rng.integers(len(flat), size=min(SAMPLE, len(flat))))
-            seen[name] += [flat[at], flat.max()[None], flat.min()[None]]
+            came[name] += [flat[at], flat.max()[None], flat.min()[None]]
 
         return hook
 
-    long = np.flatnonzero(latents.counts >= LENGTH)
     with ExitStack() as stack:
         for name, layer in wanted.items():
             stack.callback(layer.register_forward_pre_hook(look(name)).remove)
-        for clip in rng.choice(long, min(STRETCHES, len(long)), replace=False):
-            part = latents.stretch(int(clip), 0, LENGTH)
-            decode(codec, part.latents, pictures(latents.entries[clip].clip)[None])
-    return {name: _least_error(torch.cat(values).numpy()) for name, values in seen.items()}
+        for latents, reference in seen:
+            decode(codec, latents, reference[None])
+    return {name: _least_error(torch.cat(values).numpy()) for name, values in came.items()}
 
 
 def _least_error(values: np.ndarray[Any, Any]) -> tuple[float, bool]:

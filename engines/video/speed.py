@@ -154,8 +154,8 @@ def multiply_rate(backend: Name, threads: int) -> float:
     matrix = ops.constant(rng.standard_normal((SQUARE, SQUARE)).astype(np.float32))
     left, right = entered, matrix
     if backend == "openvino-int8":
-        bounds = [ops.constant(np.float32(x)) for x in (-4, 4, -4, 4)]
-        left, right = (ops.fake_quantize(x, *bounds, 256) for x in (entered, matrix))
+        left = _as_bytes(entered, 4 * 127 / 128, 256)
+        right = _as_bytes(matrix, 4.0, 255)
     model = ov.Model([ops.matmul(left, right, False, False)], [entered])
     config: dict[Any, Any] = {
         properties.inference_num_threads(): threads,
@@ -167,6 +167,14 @@ def multiply_rate(backend: Name, threads: int) -> float:
     x = rng.standard_normal((SQUARE, SQUARE)).astype(np.float32)
     request.infer([x])
     return 2 * SQUARE**3 / min(_times(lambda: request.infer([x]), ROUNDS))
+
+
+def _as_bytes(numbers: Any, high: float, levels: int) -> Any:
+    """From -4 to ``high`` in steps, as OpenVINO wants it to multiply in bytes."""
+    from openvino import opset13 as ops
+
+    bounds = [ops.constant(np.float32(x)) for x in (-4.0, high, -4.0, high)]
+    return ops.fake_quantize(numbers, *bounds, levels)
 
 
 def memory_rate() -> float:
