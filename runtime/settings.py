@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engines.backends.providers import Backend
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
@@ -20,7 +22,7 @@ class RuntimeSettings:
     "Folder of the generator's weights and graphs; empty for those that come with Saccade."
     generator_steps: int = 2
     "Steps of the generator's sampler a window: more are truer, fewer faster."
-    generator_backend: Literal["auto", "openvino-int8", "openvino", "onnxruntime"] = "auto"
+    generator_backend: Backend = "auto"
     "What computes them; auto measures which is fast here."
     generator_threads: int = 0
     "Threads that one window is computed on; 0 for all cores, up to four."

@@ -25,7 +25,7 @@ import av
 import numpy as np
 
 from core import F32, FPS, SAMPLE_RATE, U8, VIDEO_CLOCK, WINDOW_FRAMES, Unavailable
-from engines.backends.providers import PROVIDERS, Name
+from engines.backends.providers import PROVIDERS, Name, names_of
 from engines.video.guidance import FRAME
 from engines.video.live import Networks
 from engines.video.schedule import WINDOW
@@ -47,7 +47,7 @@ from stream.settings import StreamSettings
 from stream.tracks import VIDEO_BASE
 
 WINDOW_MS: Final = 1000 * WINDOW_FRAMES / FPS
-BYTES: Final[dict[Name, int]] = {"openvino-int8": 1, "openvino": 2, "onnxruntime": 4}
+BYTES: Final = {"openvino-int8": 1, "openvino": 2, "cuda": 4}
 "Of a weight."
 SPOKEN: Final = 1.2
 "Seconds of each utterance."
@@ -66,7 +66,7 @@ def back_end(folder: Path, name: Name, threads: int, steps: int) -> dict[str, fl
     keys = FRAME + networks.past * WINDOW * FRAME
     suffix = PROVIDERS[name].suffix
     work: dict[str, Work] = {g: work_of(folder, g, keys) for g in ("tell", "dit", "decode")}
-    floors = {g: w.floor(rate, memory, BYTES[name]) for g, w in work.items()}
+    floors = {g: w.floor(rate, memory, BYTES.get(name, 4)) for g, w in work.items()}
     passes = steps + 1
     floor = floors["tell"] + passes * floors["dit"] + floors["decode"]
     special = suffix and (folder / f"decode{suffix}.onnx").exists()
@@ -224,7 +224,7 @@ def main() -> None:
     known = RuntimeSettings()
     add = parser.add_argument
     add("--weights", type=Path, default=SHIPPED, help="folder of the generator")
-    add("--backends", nargs="*", choices=list(PROVIDERS), default=list(PROVIDERS))
+    add("--backends", nargs="*", choices=list(PROVIDERS), default=list(names_of("auto")))
     add("--threads", type=int, nargs="+", default=[1, 2])
     add("--steps", type=int, default=known.generator_steps)
     add("--sizes", type=int, nargs="*", default=[256])

@@ -12,12 +12,13 @@ from typing import Final, Literal, TypeVar
 from core import Unavailable
 from engines.backends.engine import Engine
 from engines.backends.onnx_cpu import OnnxCpu
+from engines.backends.onnx_gpu import OnnxGpu, gpu_there
 from engines.backends.openvino_cpu import OpenVinoCpu
 
 log = logging.getLogger(__name__)
 
-Backend = Literal["auto", "openvino-int8", "openvino", "onnxruntime"]
-Name = Literal["openvino-int8", "openvino", "onnxruntime"]
+Name = Literal["tensorrt", "cuda", "openvino-int8", "openvino", "onnxruntime", "torch"]
+Backend = Literal["auto", "tensorrt", "cuda", "openvino-int8", "openvino", "onnxruntime", "torch"]
 Open = Callable[[Path, int], Engine]
 
 
@@ -28,12 +29,25 @@ class Provider:
     open: Open
     suffix: str = ""
     "Of the graphs that it takes where they are there; others are the usual ones."
+    there: Callable[[], bool] = lambda: True
+    "Whether it is worth a try; one that is named is tried anyway."
+
+
+def _torch(path: Path, threads: int) -> Engine:
+    try:
+        from engines.video.torch_graphs import TorchGraph
+    except ImportError as error:
+        raise Unavailable(f"torch is not installed: {error}. It is in 'saccade[train]'.") from error
+    return TorchGraph(path, threads)
 
 
 PROVIDERS: Final[dict[Name, Provider]] = {
+    "tensorrt": Provider(partial(OnnxGpu, kind="tensorrt"), there=partial(gpu_there, "tensorrt")),
+    "cuda": Provider(partial(OnnxGpu, kind="cuda"), there=partial(gpu_there, "cuda")),
     "openvino-int8": Provider(partial(OpenVinoCpu, precision="int8"), "-int8"),
     "openvino": Provider(OpenVinoCpu),
     "onnxruntime": Provider(OnnxCpu),
+    "torch": Provider(_torch, there=lambda: False),  # too large to be loaded unasked
 }
 """On a Zen 5 core, OpenVINO in bfloat16 takes half of ONNX Runtime's time, and a third less again
 with int8; in float32 both take as long. The fastest first."""
@@ -42,7 +56,9 @@ T = TypeVar("T")
 
 def names_of(backend: Backend) -> Sequence[Name]:
     """The providers that a setting stands for, in the order in which they are tried."""
-    return tuple(PROVIDERS) if backend == "auto" else (backend,)
+    if backend != "auto":
+        return (backend,)
+    return tuple(name for name, provider in PROVIDERS.items() if provider.there())
 
 
 def first_that_loads(backend: Backend, load: Callable[[Provider], T]) -> T:

@@ -135,6 +135,12 @@ def _decode(codec: Codec, latents: Tensor, picture: Tensor) -> Graph:
     return Graph(DecodeGraph(codec), inputs, outputs, {name: {0: batch} for name in inputs})
 
 
+def about_of(dit: DiT) -> dict[str, str]:
+    """What graphs say of the networks that they are of."""
+    names = ("blocks", "heads", "width", "channels", "context")
+    return {"saccade": json.dumps({name: getattr(dit.config, name) for name in names})}
+
+
 def write_graph(graph: Graph, about: Mapping[str, str], shared: Sequence[Path], path: Path) -> None:
     """Export one graph; whole or not at all.
 
@@ -262,11 +268,7 @@ def export(
     """
     codec = load_codec(codec_file(folder))
     dit = load_dit_of(codec, dit_file(folder))
-    config = {
-        name: getattr(dit.config, name)
-        for name in ("blocks", "heads", "width", "channels", "context")
-    }
-    about = {"saccade": json.dumps(config)}
+    about = about_of(dit)
     shared = sorted(folder.glob("*.safetensors"))
     graphs = graphs_of(codec, dit)
     whole = f"decode{INT8}"

@@ -27,7 +27,7 @@ from engines.video.clip import TOKENS_PER_FRAME
 from engines.video.generator import Script, VideoGenerator
 from engines.video.performance import from_controls
 from engines.video.schedule import STEPS
-from engines.video.shipped import SHIPPED, codec_file, dit_file
+from engines.video.shipped import SHIPPED, codec_file, teacher_file
 from engines.video.ways import Way, parse_way
 
 MAX_SECONDS: Final = 600.0
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("portrait", type=Path, help="a picture of a face")
     add("out", type=Path, help="the film to write (MP4)")
     add("--codec", type=Path, default=codec_file(SHIPPED), help="its weights")
-    add("--dit", type=Path, default=dit_file(SHIPPED), help="weights of the transformer")
+    add("--dit", type=Path, default=teacher_file(SHIPPED), help="weights of the transformer")
     add("--motion", type=Path, help="npz with controls [T, 17] and perhaps felt [T, 9]")
     add("--sound", type=Path, help="what is said")
     add("--seconds", type=float, default=0.0, help="length; by default of the sound or motion")

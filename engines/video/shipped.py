@@ -22,6 +22,11 @@ def dit_file(folder: Path) -> Path:
     return folder / "dit.safetensors"
 
 
+def teacher_file(folder: Path) -> Path:
+    """What the transformer learnt from, where it is a student: two passes a step, many steps."""
+    return folder / "teacher.safetensors"
+
+
 def graph_file(folder: Path, name: str) -> Path:
     """One of the exported graphs."""
     return folder / f"{name}.onnx"

@@ -16,10 +16,12 @@ from typing import Final
 
 from core import InvalidInput
 from engines.video.plan import Plan, seconds_of
-from engines.video.shipped import codec_file, dit_file
+from engines.video.shipped import codec_file, dit_file, teacher_file
 
-RENDER, CODEC, DIT = 0.15, 0.35, 0.45
+RENDER, CODEC, DIT, GUIDED, FEW = 0.14, 0.31, 0.38, 0.06, 0.06
 "Shares of the budget (free); what is left is for latents, measuring and starting."
+FEW_STEPS: Final = 2
+"Of the student."
 HELD_HOURS: Final = 0.03
 "Of clips of people that are never learnt from: sixty of 1.6 s."
 HELD_SEED: Final = 77
@@ -61,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, progress: Progress) -> None:
-    """Render, train the codec, encode, train the transformer, and lay both side by side.
+    """Render, train codec, transformer and its student, and lay them side by side.
 
     Raises:
         InvalidInput: An option is wrong, or a stage has nothing to work on.
@@ -96,13 +98,24 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
         "--size", sizes.dit, "--batch", sizes.dit_batch, "--frames", sizes.frames,
         "--budget", f"{DIT * budget:.0f}", *on,
     ], progress)  # fmt: skip
-    lay_out(codec, out / "dit" / "weights.safetensors", out / "weights")
+    teacher, guided, few = (out / n / "weights.safetensors" for n in ("dit", "guided", "few"))
+    pupil = [out / "latents", out / "held-latents", out / "held", codec]
+    _stage("train_student", [
+        *pupil, teacher, out / "guided", "--batch", sizes.dit_batch,
+        "--budget", f"{GUIDED * budget:.0f}", *on,
+    ], progress)  # fmt: skip
+    _stage("train_student", [
+        *pupil, guided, out / "few", "--begin-with", guided, "--nodes", FEW_STEPS,
+        "--batch", sizes.dit_batch, "--budget", f"{FEW * budget:.0f}", *on,
+    ], progress)  # fmt: skip
+    lay_out(codec, few, teacher, out / "weights")
 
 
-def lay_out(codec: Path, dit: Path, out: Path) -> None:
+def lay_out(codec: Path, student: Path, teacher: Path, out: Path) -> None:
     """Copy trained weights to a folder as the generator expects it; the first files last."""
     out.mkdir(parents=True, exist_ok=True)
-    for source, target in ((codec, codec_file(out)), (dit, dit_file(out))):
+    pairs = ((codec, codec_file(out)), (teacher, teacher_file(out)), (student, dit_file(out)))
+    for source, target in pairs:
         parts = sorted(source.parent.glob(f"{source.stem}-*{source.suffix}"))
         for part in [*parts, source]:
             fresh = target.with_name(target.stem + part.stem.removeprefix(source.stem) + ".part")

@@ -40,7 +40,7 @@ def folder(networks_folder: Path) -> Path:
     return networks_folder
 
 
-@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino", "torch"])
 def networks(networks_folder: Path, request: pytest.FixtureRequest) -> Networks:
     """In float32 on either."""
     if request.param == "openvino":

@@ -14,8 +14,9 @@ from core import InvalidInput
 from engines.video import dit_config, train_all
 from engines.video.data.people import is_held_out
 from engines.video.dit_config import DitConfig
+from engines.video.dit_file import load_dit
 from engines.video.generator import VideoGenerator
-from engines.video.shipped import codec_file, dit_file
+from engines.video.shipped import codec_file, dit_file, teacher_file
 from engines.video.train_all import Sizes
 from runtime.export_motion import export
 
@@ -58,7 +59,9 @@ def test_all_stages(portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     train_all.run(parser.parse_args([str(word) for word in words]), progress)
     stages = list(dict.fromkeys(notes))
-    assert stages == ["data.render", "train_codec", "make_latents", "train_dit"]
+    assert stages == ["data.render", "train_codec", "make_latents", "train_dit", "train_student"]
+    for made, maps in ((dit_file, 2), (teacher_file, 0)):
+        assert load_dit(made(out / "weights"))[0].config.maps == maps
     VideoGenerator.open(codec_file(out / "weights"), dit_file(out / "weights"), device="cpu")
     with pytest.raises(InvalidInput, match="budget"):
         train_all.run(parser.parse_args([*map(str, words), "--budget", "0"]), progress)
