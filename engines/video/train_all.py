@@ -88,7 +88,7 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     codec = out / "codec" / "weights.safetensors"
     on = ["--device", device]
     _stage("train_codec", [
-        out / "clips", out / "held", out / "codec", "--budget", f"{CODEC * budget:.0f}",
+        out / "clips", out / "held", out / "codec", "--budget", _seconds(CODEC * budget),
         "--size", sizes.codec, "--batch", sizes.codec_batch, *on,
     ], progress)  # fmt: skip
     for clips, latents in (("clips", "latents"), ("held", "held-latents")):
@@ -96,19 +96,24 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     _stage("train_dit", [
         out / "latents", out / "held-latents", out / "held", codec, out / "dit",
         "--size", sizes.dit, "--batch", sizes.dit_batch, "--frames", sizes.frames,
-        "--budget", f"{DIT * budget:.0f}", *on,
+        "--budget", _seconds(DIT * budget), *on,
     ], progress)  # fmt: skip
     teacher, guided, few = (out / n / "weights.safetensors" for n in ("dit", "guided", "few"))
     pupil = [out / "latents", out / "held-latents", out / "held", codec]
     _stage("train_student", [
         *pupil, teacher, out / "guided", "--batch", sizes.dit_batch,
-        "--budget", f"{GUIDED * budget:.0f}", *on,
+        "--budget", _seconds(GUIDED * budget), *on,
     ], progress)  # fmt: skip
     _stage("train_student", [
         *pupil, guided, out / "few", "--begin-with", guided, "--nodes", FEW_STEPS,
-        "--batch", sizes.dit_batch, "--budget", f"{FEW * budget:.0f}", *on,
+        "--batch", sizes.dit_batch, "--budget", _seconds(FEW * budget), *on,
     ], progress)  # fmt: skip
     lay_out(codec, few, teacher, out / "weights")
+
+
+def _seconds(share: float) -> str:
+    """A stage's budget, as its command takes it."""
+    return f"{max(1, round(share))}"
 
 
 def lay_out(codec: Path, student: Path, teacher: Path, out: Path) -> None:

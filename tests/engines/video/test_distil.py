@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from engines.video.distil import (
+    STRONGEST,
     DistilConfig,
     Lesson,
     Pass,
@@ -14,10 +18,11 @@ from engines.video.distil import (
     draw_guidance,
     guided_loss,
     lesson,
+    phased_loss,
     step_loss,
 )
 from engines.video.dit import DiT
-from engines.video.guidance import UNGUIDED, Guidance, eye_map, omega, pull_of
+from engines.video.guidance import EYE_AWARE, UNGUIDED, Guidance, eye_map, omega, pull_of
 from engines.video.latents import LatentBatch
 from engines.video.sampler import sample_window
 from engines.video.schedule import WINDOW, flow_times, progress
@@ -57,11 +62,11 @@ def test_progress_is_where_the_sampler_is() -> None:
 
 def test_drawn_knobs_are_usable_and_differ() -> None:
     drawn = draw_guidance(np.random.default_rng(0), 200)
-    assert 30 < sum(g == Guidance() for g in drawn) < 90
+    assert 30 < sum(g == EYE_AWARE for g in drawn) < 90
     assert 5 < sum(g == UNGUIDED for g in drawn) < 45
-    others = [g for g in drawn if g not in (Guidance(), UNGUIDED)]
+    others = [g for g in drawn if g not in (EYE_AWARE, UNGUIDED)]
     assert len(set(others)) == len(others)
-    assert all(1 <= g.low <= g.high <= 10 for g in others)
+    assert all(1 <= g.low <= g.high <= STRONGEST for g in others)
 
 
 def test_maps_are_omega_at_both_ends() -> None:
@@ -118,15 +123,32 @@ def test_a_step_that_is_the_teachers_own_leaves_nothing_to_learn(teacher: DiT) -
         DistilConfig(solve=0)
 
 
-@pytest.mark.parametrize("nodes", [0, 2])
-def test_students_learn(teacher: DiT, nodes: int) -> None:
+def test_a_student_of_guidance_teaches_in_one_pass(teacher: DiT) -> None:
+    guided = student_of(teacher)
+    with torch.no_grad():
+        guided.pull.weight.normal_(std=0.1)
+    one = told(Guidance(high=3, low=1), UNGUIDED)
+    x, sigma = torch.randn_like(one.batch.latents), torch.full((2, WINDOWS), 0.5)
+    over = Pass(one, one.batch.latents)
+    torch.testing.assert_close(
+        over.teacher(guided, x, sigma, 2.5), over.student(guided, x, sigma).detach()
+    )
+
+
+def test_the_last_small_step_of_a_stretch_is_the_teacher_s_own(teacher: DiT) -> None:
+    one = told(UNGUIDED, UNGUIDED)
+    config = DistilConfig(nodes=2, solve=1, own=0.0, phased=True)
+    assert float(phased_loss(student_of(teacher), teacher, one, config).detach()) < 1e-9
+
+
+@pytest.mark.parametrize("teach", [guided_loss, step_loss, phased_loss])
+def test_students_learn(teacher: DiT, teach: Callable[..., Tensor]) -> None:
     """In a few steps on one lesson the student comes nearer to its teacher."""
     torch.manual_seed(0)
     student = student_of(teacher).train()
     optimiser = torch.optim.AdamW(student.parameters(), lr=3e-3)
     one = told(Guidance(), Guidance(high=3, low=1), UNGUIDED)
-    config = DistilConfig(nodes=nodes, solve=2)
-    teach = step_loss if nodes else guided_loss
+    config = DistilConfig(nodes=0 if teach is guided_loss else 2, solve=2)
     losses = []
     for step in range(14):
         torch.manual_seed(step % 2)
