@@ -37,7 +37,7 @@ class Rung:
     def __str__(self) -> str:
         if self.every > 1:
             return f"puppet, every {self.every}. frame"
-        return f"{self.steps} steps" if self.steps else "puppet"
+        return f"{self.steps} step{'s' * (self.steps > 1)}" if self.steps else "puppet"
 
 
 def rungs(steps: int) -> tuple[Rung, ...]:

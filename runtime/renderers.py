@@ -115,7 +115,7 @@ class Renderers:
             try:
                 networks = Networks.open(folder, self._threads, name)
                 took = seconds_a_window(networks, self._settings.generator_steps)
-            except Unavailable as error:
+            except (Unavailable, MemoryError) as error:
                 problems.append(str(error))
                 log.warning("%s can not run the generator: %s", name, error)
                 continue

@@ -42,6 +42,17 @@ class Metrics(Collector):
             "Median time to render a frame, worst session",
             value=max(times, default=0.0) / 1000,
         )
+        renderers = [session.renderer for session in self._sessions.list()]
+        yield GaugeMetricFamily(
+            "saccade_degraded",
+            "Sessions whose pictures are made with less than was asked for",
+            value=sum(renderer.degraded for renderer in renderers),
+        )
+        yield GaugeMetricFamily(
+            "saccade_lead_seconds",
+            "How long before its presentation a window is planned, worst session",
+            value=max((s.lead for s in self._sessions.list()), default=0.0),
+        )
         ended = self._sessions.ended
         for name, help in (
             ("frames", "Frames delivered with a new picture"),

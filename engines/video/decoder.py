@@ -178,5 +178,8 @@ class Decoder(nn.Module):
         painted = functional.pixel_shuffle(self.paint(x).float(), 2)
         skin = torch.zeros_like(painted[:, :1])
         share = torch.cat((skin, painted[:, 3:]), 1).softmax(1)
-        seen = torch.stack((*bent, painted[:, :3]), 1)
-        return (share[:, :, None] * seen).sum(1), flow
+        # One after the other: a stack of them would be copied before it is summed.
+        frames = share[:, :1] * bent[0]
+        for k, layer in enumerate((*bent[1:], painted[:, :3]), 1):
+            frames = frames + share[:, k : k + 1] * layer
+        return frames, flow

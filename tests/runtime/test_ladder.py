@@ -20,7 +20,7 @@ def run(ladder: Ladder, shares: list[float], now: float = 0.0) -> float:
 def test_rungs_go_from_many_steps_to_every_other_frame_of_the_puppet() -> None:
     assert rungs(4) == (Rung(4), Rung(2), Rung(1), Rung(0), Rung(0, every=2))
     assert rungs(1) == (Rung(1), Rung(0), Rung(0, every=2))
-    assert [str(r) for r in rungs(1)] == ["1 steps", "puppet", "puppet, every 2. frame"]
+    assert [str(r) for r in rungs(1)] == ["1 step", "puppet", "puppet, every 2. frame"]
 
 
 def test_one_late_window_is_nothing_and_two_are_a_step_down() -> None:

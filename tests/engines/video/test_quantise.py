@@ -21,6 +21,7 @@ from engines.video.export import graphs_of, write_graph
 from engines.video.quantise import KEPT, Stretch, quantised, take_apart
 from engines.video.shipped import INT8, codec_file, dit_file, graph_file
 
+QUANTISED = "enter", "memories", "ups", "blocks", "sweep", "flow", "paint"
 LEVELS = "features_48", "features_24", "features_12", "features_6"
 
 
@@ -54,7 +55,7 @@ def test_bytes_show_nearly_the_same(codec: Codec, coarse: Codec) -> None:
     with torch.no_grad():  # all that is not kept has at most 255 values a channel
         for name, module in coarse.decoder.named_modules():
             part = name.split(".")[0]
-            if isinstance(module, nn.Conv2d) and part in ("enter", "memories", "ups", "blocks"):
+            if isinstance(module, nn.Conv2d) and part in QUANTISED:
                 values = [len(channel.unique()) for channel in module.weight.flatten(1)]
                 assert max(values) <= 255
                 steps = module.weight.flatten(1).abs().amax(1)
