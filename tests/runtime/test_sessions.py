@@ -97,6 +97,17 @@ class Slow(Flat):
         return [np.zeros((8, 8, 3), np.uint8)]
 
 
+class LateEights(Flat):
+    """Needs most of a window's time for a window, like a generator."""
+
+    window_frames = 8
+    lead_ms = 300
+
+    def render(self, window: Window, deadline: float) -> list[U8]:
+        time.sleep(0.25)
+        return self.quick(window, window.start)
+
+
 async def test_one_session_s_failure_touches_no_other(sessions: Sessions) -> None:
     good, bad = await sessions.create(), await sessions.create()
     bad.renderer = Broken()
@@ -143,6 +154,43 @@ async def test_after_a_stall_of_the_process_there_is_no_burst(sessions: Sessions
     for window in range(1, 20):  # never more than the frames that had been planned
         assert (after < window * 0.04).sum() <= window + 4
     assert session.stats.stalls == 1
+
+
+async def test_a_clock_that_jumps_moves_the_session_and_tears_nothing(store: PortraitStore) -> None:
+    """A laptop that slept: what was to be shown meanwhile is not sent afterwards."""
+    ahead = [0.0]
+    async with Sessions(
+        store, None, RuntimeSettings(size=256), clock=lambda: time.monotonic() + ahead[0]
+    ) as sessions:
+        pair = [await sessions.create(seed=i) for i in range(2)]
+        listening = [asyncio.create_task(sound(session, 50)) for session in pair]
+        await asyncio.sleep(0.6)
+        ahead[0] = 3600.0
+        for session, task in zip(pair, listening, strict=True):
+            pts, at = await task
+            assert all(b - a == SAMPLES_PER_FRAME for a, b in zip(pts, pts[1:], strict=False))
+            assert at[-1] - at[0] == pytest.approx(49 * 0.04, abs=0.3)
+            assert session.stats.stalls == 1
+
+
+async def test_a_viewer_that_takes_nothing_costs_nobody_else_a_frame(sessions: Sessions) -> None:
+    session = await sessions.create()
+    async with session.watch() as idle:
+        shown = np.array(await frames(session, 60))
+        assert np.diff(shown).max() < 0.25
+        assert idle.dropped > 30
+        assert len(idle._video) <= 6 and len(idle._audio) <= 25
+
+
+async def test_the_first_picture_does_not_wait_for_a_window(sessions: Sessions) -> None:
+    """Whoever comes in the middle of a window sees the quick pictures of it."""
+    session = await sessions.create()
+    session.renderer = LateEights()
+    for wait in (0.5, 0.57, 0.64, 0.71):  # at any moment of a window, none being rendered
+        await asyncio.sleep(wait)
+        came = time.monotonic()
+        (first,) = await frames(session, 1)
+        assert first - came < 0.2
 
 
 async def test_sessions_without_viewers_expire(store: PortraitStore) -> None:
