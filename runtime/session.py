@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import numpy as np
@@ -23,7 +21,6 @@ from core import (
     MOUTH,
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
-    WINDOW_FRAMES,
     AudioChunk,
     ControlTrack,
     InvalidInput,
@@ -46,13 +43,14 @@ from runtime.lookahead import Lookahead
 from runtime.media import MediaFeed, MediaHub
 from runtime.prosody import Prosody
 from runtime.renderer import Renderer
+from runtime.said import Said
 from runtime.settings import RuntimeSettings
 from runtime.speech import SpeechQueue
 from runtime.state import Signal, State, fire
 from runtime.stats import Stats
 from runtime.timeline import Timeline
 from runtime.utterances import Utterances
-from runtime.voice_track import NOTHING, Turn, Voiced, VoiceTrack
+from runtime.voice_track import Turn, Voiced, VoiceTrack
 from runtime.window import Window
 
 log = logging.getLogger(__name__)
@@ -68,20 +66,6 @@ FELT_STEP: Final = 0.04
 JAW: Final = MOUTH["jaw"]
 MOST_EYES: Final = 2.5
 "Strongest guidance that students learn (`engines.video.distil.STRONGEST`): 1 + 2 · 2.5."
-KEPT_SPOKEN: Final = 4 * WINDOW_FRAMES
-"Frames whose speech is kept in case they are taken back: more than are ever planned ahead."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Spoken:
-    """One frame of `Voiced`."""
-
-    samples: F32
-    "float32 ``[640]``."
-    mouth: F32
-    "float32 ``[9]``."
-    tokens: F32
-    "float32 ``[2, 256]``."
 
 
 class Session:
@@ -158,10 +142,7 @@ class Session:
         self._prosody = Prosody()
         self._breath = Breath()
         self._controls: list[F32] = []
-        self._spoken: deque[_Spoken] = deque(maxlen=KEPT_SPOKEN)
-        "The frames planned last."
-        self._again: deque[_Spoken] = deque()
-        "Frames that were taken back and are to be said again."
+        self._sayings = Said(self._voice)
         self._degraded = False
         self.rendering_since: float | None = None
         "When the window began that is being rendered; the scheduler's."
@@ -273,9 +254,7 @@ class Session:
         self._touch()
         self._utterances.interrupt()
         self._plan_again()
-        taken = [spoken.samples for spoken in self._again]
-        self._again.clear()
-        dropped, ended = self._voice.interrupt(np.concatenate(taken) if taken else NOTHING)
+        dropped, ended = self._sayings.interrupt()
         self._breath.stop()
         if ended is not None:
             self._emit("speech", {"phase": "ended", "interrupted": True}, ended.cause)
@@ -366,7 +345,7 @@ class Session:
         """Gather the next window and advance media time past it."""
         frames = self.renderer.window_frames
         self._pump_state()
-        voiced, fresh = self._speak(frames)
+        voiced, fresh = self._sayings.advance(frames)
         self._utterances.drained()
         self.stats.underruns += voiced.underruns
         for turn in voiced.turns:
@@ -400,12 +379,8 @@ class Session:
         """Where speech waits behind windows of silence, take those back."""
         if not self._voice.ready or self._voice.sounding:
             return
-        silent = 0
-        for spoken in reversed(self._spoken):
-            if spoken.samples.any():
-                break
-            silent += 1
-        self._take_back(min(silent, self._frame - self._soonest(now)))
+        silent = self._sayings.silent
+        self._take_back(min(silent, self._frame - self._soonest(now)), again=False)
 
     def leave(self, now: float) -> None:
         """Hand over what is due."""
@@ -464,33 +439,16 @@ class Session:
 
     def _plan_again(self) -> None:
         """Take back what could be made anew. What is said there stays."""
-        spoken = self._take_back(self._frame - self._soonest(self._clock()))
-        self._again.extendleft(reversed(spoken))
+        self._take_back(self._frame - self._soonest(self._clock()), again=True)
 
-    def _take_back(self, frames: int) -> list[_Spoken]:
-        """Take back up to ``frames`` of the frames planned last; what was said in them."""
-        back = self._ahead.rewind(min(max(frames, 0), len(self._spoken), len(self.timeline)))
-        if not back:
-            return []
+    def _take_back(self, frames: int, *, again: bool) -> None:
+        """Take back up to ``frames`` of the frames planned last; say what was said there again?"""
+        most = min(max(frames, 0), len(self._sayings), len(self.timeline))
+        back = self._ahead.rewind(most)
         self._frame -= back
         self.timeline.cut(self._frame)
         del self._controls[max(0, len(self._controls) - back) :]
-        return [self._spoken.pop() for _ in range(back)][::-1]
-
-    def _speak(self, frames: int) -> tuple[Voiced, Voiced | None]:
-        """What the next frames say, first what is to be said again; and what of it is new."""
-        again = [self._again.popleft() for _ in range(min(frames, len(self._again)))]
-        fresh = self._voice.advance(frames - len(again)) if len(again) < frames else None
-        parts = [*again, *_frames_of(fresh)]
-        self._spoken.extend(parts)
-        voiced = Voiced(
-            np.concatenate([part.samples for part in parts]),
-            MouthTrack(np.stack([part.mouth for part in parts])),
-            np.concatenate([part.tokens for part in parts]),
-            tuple(replace(t, frame=t.frame + len(again)) for t in (fresh.turns if fresh else ())),
-            fresh.underruns if fresh else 0,
-        )
-        return voiced, fresh
+        self._sayings.take_back(back, again=again)
 
     def _touch(self) -> None:
         self.touched = self._clock()
@@ -591,12 +549,3 @@ def _strength(eyes: float) -> float:
     if not 0 <= eyes <= MOST_EYES:
         raise InvalidInput(f"eyes is a number from 0 to {MOST_EYES:g}, not {eyes:g}.")
     return eyes
-
-
-def _frames_of(voiced: Voiced | None) -> list[_Spoken]:
-    if voiced is None:
-        return []
-    count = len(voiced.mouth)
-    rows = (voiced.samples.reshape(count, -1), voiced.mouth.values,
-            voiced.tokens.reshape(count, 2, -1))  # fmt: skip
-    return [_Spoken(*row) for row in zip(*rows, strict=True)]
