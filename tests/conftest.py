@@ -45,7 +45,7 @@ def networks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     codec = Codec(PRESETS["tiny"]).eval()
     nn.init.normal_(codec.decoder.paint.weight, std=0.2)
-    sizes = DitConfig(width=48, blocks=2, heads=2, feed=64, text=16, maps=2)
+    sizes = DitConfig(width=48, blocks=1, heads=2, feed=64, text=16, maps=2)
     dit = DiT(sizes)
     for parameter in dit.parameters():
         if not parameter.any():

@@ -99,14 +99,14 @@ def film(
     """Make the shards that are missing of the first ``total``; returns those that died.
 
     Args:
-        until: `time.monotonic` after which no other shard is begun.
+        until: `time.monotonic` after which no other shard is begun; the first one always is.
     """
     todo = [n for n in range(total) if not shard_path(settings.out, n).exists()]
     kept, died = total - len(todo), []
 
     def in_time() -> Iterator[int]:
         for number in todo:
-            if time.monotonic() > until:
+            if time.monotonic() > until and number:
                 return
             yield number
 
