@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 import time
@@ -172,3 +173,7 @@ class Sessions:
         for _ in range(2):  # a stream's second window has another shape than its first
             for _ in renderer.render(probe.plan(), clock()):
                 pass
+        # What is loaded by now stays: walking through it in each full collection would stop all
+        # threads for a quarter of a second or more, and every stream with them.
+        gc.collect()
+        gc.freeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,10 @@ def networks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_codec(codec_file(folder), codec)
     save_dit(dit, codec_id(codec), dit_file(folder))
     export.export(folder)
+    # The exporter leaves half a million objects; collections that walk through them take half a
+    # second, in which streams of later tests would stand still.
+    gc.collect()
+    gc.freeze()
     return folder
 
 
