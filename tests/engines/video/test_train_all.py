@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core import InvalidInput
-from engines.video import dit_config, train_all, train_student
+from engines.video import dit_config, train_all, train_codec, train_dit, train_student
 from engines.video.data.people import is_held_out
 from engines.video.dit_config import DitConfig
 from engines.video.dit_file import load_dit
@@ -46,8 +46,12 @@ def test_all_stages(portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(train_all.SIZES, "cpu", Sizes("tiny", "least", 2, 2, 4, 128))
     monkeypatch.setattr(train_all, "LEAST", 1.0)
     monkeypatch.setattr(train_all, "HELD_HOURS", 1e-4)
-    monkeypatch.setattr(train_student, "TEACHER_STEPS", 2)
-    monkeypatch.setattr(train_student, "FREE_STEPS", 2)
+    for name in ("TEACHER_STEPS", "FREE_STEPS", "COMPARED", "SHOWN", "LENGTH"):
+        monkeypatch.setattr(train_student, name, 2)  # decoding is what takes long here
+    for name in ("SAMPLED", "MEASURED", "STEPS", "SHOWN"):
+        monkeypatch.setattr(train_dit, name, 2)
+    for name in ("HELD", "SHOWN"):
+        monkeypatch.setattr(train_codec, name, 2)
     export(tmp_path / "motion", 1, 50, 0)
     parser = ArgumentParser()
     train_all.add_arguments(parser)
