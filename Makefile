@@ -34,6 +34,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m engines.bench_puppet
 	$(BIN)/python -m runtime.bench_planner speed
 	$(BIN)/python -m tests.e2e.bench
+	$(BIN)/python -m stream.bench
 
 # Byte code and compiled kernels are made on first use: installing is the wait people notice.
 $(VENV)/.serve: pyproject.toml
