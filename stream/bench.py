@@ -64,12 +64,10 @@ def back_end(folder: Path, name: Name, threads: int, steps: int) -> dict[str, fl
     took = seconds_by_graph(networks, steps)
     rate, memory = multiply_rate(name, threads), memory_rate()
     keys = FRAME + networks.past * WINDOW * FRAME
-    suffix = PROVIDERS[name].suffix
     work: dict[str, Work] = {g: work_of(folder, g, keys) for g in ("tell", "dit", "decode")}
     floors = {g: w.floor(rate, memory, BYTES.get(name, 4)) for g, w in work.items()}
     passes = steps + 1
     floor = floors["tell"] + passes * floors["dit"] + floors["decode"]
-    special = suffix and (folder / f"decode{suffix}.onnx").exists()
     return {
         "step_ms": 1e3 * took["dit"],
         "step_floor": floors["dit"] / took["dit"],
@@ -81,7 +79,6 @@ def back_end(folder: Path, name: Name, threads: int, steps: int) -> dict[str, fl
         "real_time": took["window"] * 1e3 / WINDOW_MS,
         "sessions": WINDOW_MS / (took["window"] * 1e3),
         "gflop_s": rate / 1e9,
-        "own_graphs": float(bool(special)),
     }
 
 

@@ -1,7 +1,8 @@
 """OpenVINO on the processor: bfloat16 where it has arithmetic for that, else float32.
 
 A graph is compiled for the very shapes it is called with: where axes stay free, a pass of the
-transformer takes half as long again. A stream has two of them, so a few are kept.
+transformer took half as long again (beside other work, so roughly). A stream has two of them, so a
+few are kept.
 """
 
 from __future__ import annotations
