@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from core import FPS, U8, WINDOW_FRAMES, Portrait, SaccadeError
 from engines.puppet import Puppet
+from engines.video.adapted import Adapted
 from engines.video.clip import REACH, TOKEN_WIDTH, TOKENS_PER_FRAME
 from engines.video.guidance import Guidance
 from engines.video.live import Asked, LiveStream, Networks, Prepared
@@ -212,9 +213,16 @@ def _blend(a: U8, b: U8, share: float) -> U8:
 class PreparedPortraits:
     """Portraits as the networks want them, shared by their sessions. Thread-safe, bounded."""
 
-    def __init__(self, networks: Networks, limit: int = PREPARED) -> None:
+    def __init__(
+        self, networks: Networks, learnt: Callable[[str], Adapted | None], limit: int = PREPARED
+    ) -> None:
+        """Args:
+        networks: Prepare them.
+        learnt: What was learnt for a portrait since, by its id.
+        limit: Portraits that are kept.
+        """
         self.networks: Final = networks
-        self._limit = limit
+        self._learnt, self._limit = learnt, limit
         self._ready: OrderedDict[str, Prepared] = OrderedDict()
         self._lock = Lock()
 
@@ -228,4 +236,5 @@ class PreparedPortraits:
             self._ready.move_to_end(portrait.id)
             while len(self._ready) > self._limit:
                 self._ready.popitem(last=False)
-            return ready
+        learnt = self._learnt(portrait.id)
+        return ready if learnt is None else ready.adapted(learnt)

@@ -29,6 +29,8 @@ NAMES: Final = {
     "P006": "Priya", "P007": "Malik", "P008": "Dakota", "P009": "Imani", "P010": "Leila",
 }  # fmt: skip
 "What we call the ten synthetic people, whom the package only numbers."
+ADAPTED: Final = "adapted"
+"Folder of what was learnt for single portraits."
 BUILTIN: Final = Path(openpeople.__file__).parent / "data" / "curated"
 
 
@@ -103,6 +105,18 @@ class PortraitStore:
             portrait = self._load(self._path(id))  # someone else may have been faster
             return portrait or self._make_builtin(id)
 
+    def file(self, id: str) -> Path:
+        """Where the portrait lies, enrolled. Raises NotFound, or Unavailable: it is not kept."""
+        self.get(id)
+        path = self._path(id)
+        if not path.exists():
+            raise Unavailable("The portrait is not on disk; look at the disk of the server.")
+        return path
+
+    def adapted_file(self, id: str) -> Path:
+        """Where features that were learnt for it are kept (`engines.video.adapted`)."""
+        return self.root / ADAPTED / self._path(id).name
+
     def add(self, data: bytes, name: str = "") -> Portrait:
         """Enrol an upload; the same picture again gives the portrait that is there.
 
@@ -132,6 +146,7 @@ class PortraitStore:
             raise _not_found() from None
         finally:
             self._listed.pop(id, None)
+        self.adapted_file(id).unlink(missing_ok=True)
 
     def thumbnail(self, id: str) -> bytes:
         """The face as a small JPEG. Raises NotFound.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Final, cast
 
-from core import FPS, WINDOW_FRAMES, Portrait, SaccadeError, Unavailable
+from core import FPS, WINDOW_FRAMES, InvalidInput, Portrait, SaccadeError, Unavailable
 from engines.backends.providers import Name, names_of
 from engines.puppet import Puppet
+from engines.video.adapted import Adapted, codec_mark, load_adapted
 from engines.video.live import Networks
 from engines.video.render_frames import PortraitCanvas
 from engines.video.shipped import SHIPPED, fingerprint, graph_file
@@ -34,13 +36,21 @@ MOST_THREADS: Final = 4
 class Renderers:
     """What sessions share: rigs, networks, prepared portraits. Thread-safe."""
 
-    def __init__(self, settings: RuntimeSettings, measured: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        measured: Path | None = None,
+        adapted: Callable[[str], Path] | None = None,
+    ) -> None:
         """Args:
         settings: Which renderer is wanted.
         measured: File that keeps how fast this machine is; None measures anew.
+        adapted: File of what was learnt for a portrait, by its id; None is nowhere.
         """
         self._settings: Final = settings
-        self._measured = measured
+        self._measured, self._adapted = measured, adapted
+        self._mark = ""
+        "Of the codec that is loaded."
         self._rigs = RigCache(settings.size)
         self._lock = Lock()
         self._prepared: PreparedPortraits | None = None
@@ -73,13 +83,31 @@ class Renderers:
             try:
                 if asked or graph_file(folder, "dit").exists():
                     networks = self._fastest(folder, asked)
-                    self._prepared = PreparedPortraits(networks) if networks else None
+                    if networks is not None:
+                        self._mark = codec_mark(folder)
+                        self._prepared = PreparedPortraits(networks, self._learnt)
             except SaccadeError as error:
                 if asked:
                     raise
                 log.warning("the puppet is shown instead of the generator: %s", error)
             self._tried = True
             return self._prepared
+
+    def _learnt(self, id: str) -> Adapted | None:
+        """What was learnt for a portrait, with the very codec that is loaded."""
+        if self._adapted is None:
+            return None
+        try:
+            found = load_adapted(self._adapted(id))
+        except FileNotFoundError:
+            return None
+        except InvalidInput as error:
+            log.warning("the portrait is shown as it was enrolled: %s", error)
+            return None
+        if found.codec != self._mark:
+            log.info("portrait was adapted to another codec", extra={"portrait": id})
+            return None
+        return found
 
     def _fastest(self, folder: Path, asked: bool) -> Networks | None:
         """The networks as they run fastest here; None if that is too slow and nobody asked.

@@ -19,6 +19,7 @@ from core import FPS, U8
 from runtime.renderer import Renderer
 from runtime.session import Session
 from runtime.settings import RuntimeSettings
+from runtime.stagger import delay
 from runtime.timeline import Coming
 from runtime.window import Window
 
@@ -66,7 +67,10 @@ class Scheduler:
         self._reported = 0.0
 
     def add(self, session: Session) -> None:
-        """Start running a session."""
+        """Start running a session, its windows between those of the others."""
+        frames = session.renderer.window_frames
+        alike = (s for s in self._sessions.values() if s.renderer.window_frames == frames)
+        session.epoch += delay(session.due(), (s.due() for s in alike), frames / FPS)
         self._sessions[session.id] = session
         self._wake.set()
 

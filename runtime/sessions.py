@@ -13,6 +13,7 @@ from typing import Final
 
 from core import Busy, NotFound, Portrait
 from engines.voice import Voice
+from runtime.adaptation import Adaptations
 from runtime.author import Writers
 from runtime.portraits import PortraitStore
 from runtime.renderer import Renderer
@@ -43,18 +44,20 @@ class Sessions:
         self.voice = voice
         self.settings = settings
         self.writers = writers
+        self.adaptations: Final = Adaptations(portraits, settings)
         self.ready = False
         "True once the default portrait is enrolled and its first frame is rendered."
         self.ended = Stats()
         "Counters of the sessions that are gone."
         self._clock = clock
-        self._renderers = Renderers(settings, portraits.root / MEASURED)
+        self._renderers = Renderers(settings, portraits.root / MEASURED, portraits.adapted_file)
         self._sessions: dict[str, Session] = {}
         self._pending = 0
         self._scheduler: Scheduler | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Sessions:
+        await self.adaptations.__aenter__()
         self._scheduler = Scheduler(self.settings, clock=self._clock, expire=self._expire)
         self._tasks = [
             asyncio.create_task(self._scheduler.run(), name="scheduler"),
@@ -73,6 +76,7 @@ class Sessions:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.adaptations.__aexit__(kind, error, trace)
 
     async def create(
         self,

@@ -28,6 +28,11 @@ class RuntimeSettings:
     "Threads that one window is computed on; 0 for all cores, up to four."
     generator_batch: int = 1
     "Windows of different sessions that are computed together at most; GPUs gain from more."
+    adapt_portraits: Literal["never", "asked", "auto", "always"] = "auto"
+    """Whether the generator learns the features of single portraits: when it is asked to, or after
+    each upload. auto does the latter on machines with eight cores or more. It needs torch."""
+    adapt_seconds: float = 180.0
+    "Time for learning one portrait, in the background, on one core."
     lead_ms: int = 80
     "How far ahead of its presentation a frame is made: two frames ride out scheduling noise."
     hold_after_ms: int = 40

@@ -73,7 +73,7 @@ def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
         )
     routers = (
         health_routes(sessions, Metrics(sessions, peers)),
-        portrait_routes(sessions.portraits),
+        portrait_routes(sessions.portraits, sessions.adaptations),
         session_routes(sessions, tokens, settings),
         speech_routes(sessions, tokens),
         whep_routes(sessions, tokens, peers, settings),

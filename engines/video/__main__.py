@@ -14,6 +14,7 @@ COMMANDS = {
     "dit": ("engines.video.train_dit", "train the diffusion transformer"),
     "student": ("engines.video.train_student", "teach guidance in one pass, and few steps"),
     "export": ("engines.video.export", "ONNX graphs that run without torch"),
+    "adapt": ("engines.video.adapt", "learn one face's features, for sharper pictures of it"),
     "gallery": ("engines.video.gallery", "sheets of portraits, beside the puppet"),
     "drift": ("engines.video.drift", "whether a portrait stays itself over minutes"),
     "train": ("engines.video.train_all", "all of these stages, in the time there is"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from core import F32, U8, SaccadeError, Unavailable
 from engines.backends.engine import Engine
 from engines.backends.providers import Backend, Provider, first_that_loads
+from engines.video.adapted import Adapted
 from engines.video.guidance import UNGUIDED, Guidance, eye_map, pull_of
 from engines.video.schedule import SHIFT, WINDOW, flow_times, window_noise
 from engines.video.shipped import SHIPPED, graph_file
@@ -65,6 +66,15 @@ class Prepared:
     values: F32
     features: dict[str, F32]
     "Of the decoder."
+
+    def adapted(self, learnt: Adapted) -> Prepared:
+        """With features that were learnt; as it is where they are of another size."""
+        shapes = (
+            {n: x.shape for n, x in part.items()} for part in (self.features, learnt.features)
+        )
+        return (
+            replace(self, features=dict(learnt.features)) if next(shapes) == next(shapes) else self
+        )
 
 
 class Networks:

@@ -1,5 +1,6 @@
 /** The portrait picker: choose, upload (button, paste), delete. */
 
+import { Adapt } from "./adapt.js";
 import { read, request } from "./api.js";
 import { debounce } from "./timing.js";
 
@@ -21,6 +22,7 @@ export class Portraits {
     this.caption = root.querySelector(".chosen-name");
     this.toasts = toasts;
     this.choose = choose;
+    this.adapt = new Adapt(root.querySelector(".adapt"), toasts);
     const settle = debounce((portrait) => choose(portrait), SETTLE_MS);
     this.grid.addEventListener("change", ({ target }) => {
       const portrait = this.byId(target.value);
@@ -142,6 +144,7 @@ export class Portraits {
 
   #mark(portrait) {
     this.caption.textContent = portrait.name;
+    this.adapt.show(portrait);
   }
 
   #tile(portrait) {

@@ -86,7 +86,7 @@ def renderer(networks_folder: Path, portrait: Portrait) -> GeneratedRenderer:
 
 
 def made_with(networks: Networks, portrait: Portrait) -> GeneratedRenderer:
-    prepared = PreparedPortraits(networks)
+    prepared = PreparedPortraits(networks, lambda id: None)
     rig = build_rig(portrait, 256)
     canvas = PortraitCanvas(portrait, 256, rig)
     ready = prepared.get(portrait, canvas)
