@@ -15,7 +15,9 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+# First what computes, a process a core; then what runs in real time and wants them all.
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engines tests/planner
+	$(BIN)/python -m pytest --ignore tests/engines --ignore tests/planner
 
 # The planner against a real language model: builds llama.cpp, some minutes the first time.
 test-llm: $(VENV)/.test .venv-llm/.done

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import openpeople
 import pytest
+from filelock import FileLock
 
+import engines
 from core import Portrait
 from engines.enrol import enrol
 
@@ -29,8 +33,30 @@ def no_generator_unless_asked(tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
-def networks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of a small student that says something although it learnt nothing; its graphs."""
+def networks_folder(request: pytest.FixtureRequest) -> Path:
+    """Weights of a small student that says something although it learnt nothing; its graphs.
+
+    Exporting takes half a minute, so they are kept until the code that makes them changes.
+    """
+    digest = hashlib.sha256()
+    for source in sorted((Path(engines.__file__).parent / "video").glob("*.py")):
+        digest.update(source.read_bytes())
+    cache = request.config.cache
+    assert cache is not None
+    folder = cache.mkdir("networks") / digest.hexdigest()[:16]
+    with FileLock(f"{folder}.lock"):  # tests may run in several processes
+        if not folder.exists():
+            for old in folder.parent.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
+            fresh = folder.with_suffix(".part")
+            fresh.mkdir()
+            _export_networks(fresh)
+            fresh.rename(folder)
+    return folder
+
+
+def _export_networks(folder: Path) -> None:
     import torch  # takes a second, and few tests need it
     from torch import nn
 
@@ -51,7 +77,6 @@ def networks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for parameter in dit.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.1)
-    folder = tmp_path_factory.mktemp("networks")
     save_codec(codec_file(folder), codec)
     save_dit(dit, codec_id(codec), dit_file(folder))
     export.export(folder)
@@ -59,7 +84,6 @@ def networks_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # second, in which streams of later tests would stand still.
     gc.collect()
     gc.freeze()
-    return folder
 
 
 @pytest.fixture(scope="session")

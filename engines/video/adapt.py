@@ -1,10 +1,11 @@
 """``python -m engines.video adapt``: learn one face's features for the decoder.
 
-The puppet plays the portrait; what it shows is encoded, and the feature maps that the decoder reads
-beside the picture are moved until it shows the same. All weights stay as they are (as in Gal et al.
+The puppet plays the portrait, and the feature maps that the decoder reads beside the picture are
+moved until it shows the same: of latents that the encoder made of the puppet's pictures, and of
+those that the transformer makes of the same motion. All weights stay as they are (as in Gal et al.
 2023, "An Image is Worth One Word", ICLR, where an input is learnt for one subject), so nothing of
 what the generator can do is unlearnt, and serving costs nothing more. Each region's features touch
-that region alone: where unseen motion gains nothing, the region keeps those it had.
+that region alone: where unseen motion, generated, gains nothing, the region keeps those it had.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,23 +24,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core import F32, LATENT_FRAMES, MOUTH_CHANNELS, U8, InvalidInput, Portrait
+from core import F32, LATENT_FRAMES, MOUTH_CHANNELS, U8, ControlTrack, InvalidInput, Portrait
 from engines.enrol import enrol
 from engines.portrait_file import load_portrait
 from engines.puppet import Puppet
 from engines.rig import build_rig
 from engines.video.adapted import Adapted, codec_mark, save_adapted
 from engines.video.codec import Codec, load_codec, to_bytes, to_unit
+from engines.video.coding import encode
 from engines.video.data.drive import draw_motion, ramps
 from engines.video.decoder import ReferenceFeatures
+from engines.video.dit import DiT
+from engines.video.dit_file import load_dit_of
 from engines.video.export import FEATURES
+from engines.video.generator import Script, conditions_of
+from engines.video.guidance import UNGUIDED
 from engines.video.losses import absolute, emphasis, gradient, temporal
+from engines.video.performance import from_controls
 from engines.video.regions import REGIONS, SIDE, Regions
-from engines.video.shipped import SHIPPED, codec_file
+from engines.video.sampler import generate
+from engines.video.shipped import SHIPPED, codec_file, dit_file
 
 CLIPS: Final = 24
-"To learn from, at most."
-A_CLIP: Final = 6.0
+"Generated ones to learn from, at most; half as many speak."
+A_CLIP: Final = 7.5
 "Seconds of learning for which another clip is filmed."
 FEWEST: Final = 2
 """Clips of any kind. A third as many as are learnt from choose the regions, as many again measure
@@ -61,24 +69,30 @@ CHANGED: Final = 0.05 * 255
 "Grey levels: what differs more from the portrait counts."
 BACKGROUND: Final = 10
 "Niceness of a process that learns beside a server."
-SPEAKS: Final = 0.7
-"Share of clips whose mouth moves as if it spoke."
+STEPS: Final = 2
+"Of the sampler: what sessions use."
 
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Film:
-    """What the puppet played, and its latents."""
+    """What the puppet played, and latents of it."""
 
     frames: U8
     "uint8 ``[clips, T, 3, 96, 96, 3]``."
     latents: Tensor
     "float32 ``[clips, 3, T / 4, latent, 6, 6]``."
 
+    def and_then(self, other: Film) -> Film:
+        """The clips of both."""
+        frames = np.concatenate((self.frames, other.frames))
+        return Film(frames, torch.cat((self.latents, other.latents)))
+
 
 def adapt(
     codec: Codec,
+    dit: DiT,
     portrait: Portrait,
     seconds: float,
     progress: Progress,
@@ -90,6 +104,7 @@ def adapt(
 
     Args:
         codec: Not changed.
+        dit: A student, likewise.
         portrait: Whose.
         seconds: Wall clock for learning; filming and measuring come on top, as much as half.
         progress: Told often.
@@ -104,17 +119,18 @@ def adapt(
     codec.eval().requires_grad_(requires_grad=False)
     regions = Regions.of(portrait.mesh)
     picture = to_unit(torch.from_numpy(regions.cut(portrait.crop)))
-    region = torch.arange(len(REGIONS))
-    own = list(codec.reference(picture, region).levels)
-    films = []
-    learnt_from = min(CLIPS, max(FEWEST, round(seconds / A_CLIP)))
-    checked = max(FEWEST, learnt_from // 3)
-    for kind, clips in enumerate((learnt_from, checked, checked)):
-        note = ("filming", "filming what chooses", "filming what measures")[kind]
-        progress(kind, 100, note)
-        frames = film(portrait, regions, clips, np.random.default_rng([seed, kind]))
-        films.append(Film(frames, _encoded(codec, frames, region)))
-    learner = _Learner(codec, picture, own, films[0], np.random.default_rng([seed, 9]))
+    own = list(codec.reference(picture, torch.arange(len(REGIONS))).levels)
+    studio = _Studio(codec, dit, portrait, regions)
+    clips = min(CLIPS, max(FEWEST, round(seconds / A_CLIP)))
+    checked = max(FEWEST, clips // 3)
+    progress(0, 100, "filming")
+    learnt_from = studio.speaking(clips // 2, np.random.default_rng([seed, 0]))
+    progress(2, 100, "generating")
+    learnt_from = learnt_from.and_then(studio.generated(clips, np.random.default_rng([seed, 1])))
+    choosing, measuring = (
+        studio.generated(checked, np.random.default_rng([seed, kind])) for kind in (2, 3)
+    )
+    learner = _Learner(codec, picture, own, learnt_from, np.random.default_rng([seed, 9]))
     began, done, step = time.monotonic(), 0.0, 0
     while done < 1:
         loss = learner.step(step, done)
@@ -124,29 +140,60 @@ def adapt(
         progress(5 + int(90 * done), 100, f"step {step}, loss {loss:.4f}")
     learnt = [x.detach() for x in learner.features()]
     progress(95, 100, "measuring")
-    kept = _worthwhile(codec, picture, own, learnt, films[1])
+    kept = _worthwhile(codec, picture, own, learnt, choosing)
     best = [
         torch.where(kept[:, None, None, None], new, old)
         for new, old in zip(learnt, own, strict=True)
     ]
-    before, after = (quality(codec, picture, x, films[2]) for x in (own, best))
+    before, after = (quality(codec, picture, x, measuring) for x in (own, best))
     progress(100, 100, "done")
     return best, before, after
 
 
-def film(portrait: Portrait, regions: Regions, clips: int, rng: np.random.Generator) -> U8:
-    """The puppet's pictures of a portrait's regions, uint8 ``[clips, T, 3, 96, 96, 3]``."""
-    puppet = Puppet(build_rig(portrait, portrait.size))
-    out = np.empty((clips, FRAMES, len(REGIONS), SIDE, SIDE, 3), np.uint8)
-    canvas = np.empty((portrait.size, portrait.size, 3), np.uint8)
-    for clip in out:
-        motion = draw_motion((), FRAMES, rng)
-        mouth = motion.felt
-        if rng.random() < SPEAKS:
-            mouth = np.clip(mouth + _babble(rng), 0, 1).astype(np.float32)
-        for shown, row, lips in zip(clip, motion.controls, mouth, strict=True):
-            shown[:] = regions.cut(puppet.render(row, lips, canvas))
-    return out
+@dataclass(frozen=True, slots=True, eq=False)
+class _Studio:
+    """Where one portrait is filmed."""
+
+    codec: Codec
+    dit: DiT
+    portrait: Portrait
+    regions: Regions
+
+    def speaking(self, clips: int, rng: np.random.Generator) -> Film:
+        """A mouth that moves as if it spoke; latents by the encoder, as there is no sound."""
+        motions = [draw_motion((), FRAMES, rng) for _ in range(clips)]
+        mouths = [np.clip(m.felt + _babble(rng), 0, 1).astype(np.float32) for m in motions]
+        frames = self._film([m.controls for m in motions], mouths)
+        region = torch.arange(len(REGIONS))
+        with torch.no_grad():
+            latents = [self.codec.encode(_unit(clip), region) for clip in frames]
+        return Film(frames, torch.stack(latents))
+
+    def generated(self, clips: int, rng: np.random.Generator) -> Film:
+        """Expressions in silence, with the latents that the transformer makes of them."""
+        motions = [draw_motion((), FRAMES, rng) for _ in range(clips)]
+        frames = self._film([m.controls for m in motions], [m.felt for m in motions])
+        asked = []
+        for motion in motions:
+            controls = ControlTrack(motion.controls)
+            script = Script(from_controls(self.portrait, controls, motion.felt, motion.felt))
+            asked.append(conditions_of(self.portrait, script))
+        still = np.repeat(self.regions.cut(self.portrait.crop)[None, None], LATENT_FRAMES, axis=1)
+        known = encode(self.codec, still)
+        latents = [
+            generate(self.dit, one, known, int(rng.integers(2**31)), UNGUIDED, STEPS)
+            for one in asked
+        ]
+        return Film(frames, torch.cat(latents).transpose(1, 2))
+
+    def _film(self, controls: Sequence[F32], mouths: Sequence[F32]) -> U8:
+        puppet = Puppet(build_rig(self.portrait, self.portrait.size))
+        out = np.empty((len(controls), FRAMES, len(REGIONS), SIDE, SIDE, 3), np.uint8)
+        canvas = np.empty((self.portrait.size, self.portrait.size, 3), np.uint8)
+        for clip, rows, lips in zip(out, controls, mouths, strict=True):
+            for shown, row, lip in zip(clip, rows, lips, strict=True):
+                shown[:] = self.regions.cut(puppet.render(row, lip, canvas))
+        return out
 
 
 def _babble(rng: np.random.Generator) -> F32:
@@ -155,12 +202,6 @@ def _babble(rng: np.random.Generator) -> F32:
     for channel in rng.choice(len(MOUTH_CHANNELS), int(rng.integers(2, 5)), replace=False):
         mouth[:, channel] = ramps(FRAMES, rng) * rng.uniform(0.3, 1)
     return mouth
-
-
-@torch.no_grad()
-def _encoded(codec: Codec, frames: U8, region: Tensor) -> Tensor:
-    clips = [codec.encode(_unit(clip), region) for clip in frames]
-    return torch.stack(clips)
 
 
 def _unit(clip: U8) -> Tensor:
@@ -280,13 +321,14 @@ def run(options: argparse.Namespace, progress: Progress) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     codec = load_codec(codec_file(options.weights))
+    dit = load_dit_of(codec, dit_file(options.weights)).eval()
     portrait = read_portrait(options.portrait)
     tell = progress
     if options.background:
         os.nice(BACKGROUND)
         tell = _tell_json
     levels, before, after = adapt(
-        codec, portrait, options.seconds, tell, seed=options.seed, steps=options.steps
+        codec, dit, portrait, options.seconds, tell, seed=options.seed, steps=options.steps
     )
     features = {name: x[None].numpy() for name, x in zip(FEATURES, levels, strict=True)}
     made = Adapted(portrait.id, codec_mark(options.weights), features, before, after)

@@ -34,7 +34,7 @@ class Adapted:
     features: Mapping[str, F32]
     "As `engines.video.live.Prepared.features`: name → float32 ``[1, 3, width, side, side]``."
     before: Mapping[str, float]
-    "PSNR of what moves, dB, by region, over motion that was not learnt from; without."
+    "PSNR of what moves, dB, by region: generated motion that was not learnt from; without."
     after: Mapping[str, float]
     "The same with these features."
 

@@ -15,10 +15,11 @@ from engines.portrait_file import save_portrait
 from engines.video import adapt
 from engines.video.adapted import Adapted, codec_mark, load_adapted, save_adapted
 from engines.video.codec import load_codec, to_unit
+from engines.video.dit_file import load_dit_of
 from engines.video.live import Asked, LiveStream, Networks
 from engines.video.performance import in_regions
 from engines.video.regions import REGIONS, Regions
-from engines.video.shipped import codec_file
+from engines.video.shipped import codec_file, dit_file
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,8 @@ def test_a_region_that_gains_nothing_keeps_its_features(
 ) -> None:
     monkeypatch.setattr(adapt, "WORTH", 100.0)
     codec = load_codec(codec_file(networks_folder))
-    levels, before, after = adapt.adapt(codec, portrait, 0.1, lambda *_: None)
+    dit = load_dit_of(codec, dit_file(networks_folder))
+    levels, before, after = adapt.adapt(codec, dit, portrait, 0.1, lambda *_: None)
     picture = to_unit(torch.from_numpy(Regions.of(portrait.mesh).cut(portrait.crop)))
     own = codec.reference(picture, torch.arange(len(REGIONS))).levels
     assert all(torch.equal(a, b) for a, b in zip(levels, own, strict=True))
