@@ -14,7 +14,8 @@ from runtime.sessions import Sessions
 from stream.access import Tokens, bearer
 from stream.api_sessions import SESSIONS, opener
 from stream.problems import may_answer
-from stream.record import Recording, RecordingInfo, Recordings
+from stream.record import Recording, RecordingInfo
+from stream.recordings import Recordings
 
 RECORDINGS = SESSIONS + "/{id}/recordings"
 
@@ -23,6 +24,7 @@ def recording_routes(sessions: Sessions, tokens: Tokens, recordings: Recordings)
     """Start, look, fetch, stop, delete."""
     router = APIRouter(tags=["recordings"])
     living = opener(sessions, tokens)
+    opened = Depends(living)
     one = RECORDINGS + "/{recording}"
 
     async def holder(id: str, authorization: Annotated[str | None, Header()] = None) -> str:
@@ -35,14 +37,16 @@ def recording_routes(sessions: Sessions, tokens: Tokens, recordings: Recordings)
                 raise
         return token
 
-    async def found(id: str, recording: str, token: Annotated[str, Depends(holder)]) -> Recording:
+    held = Depends(holder)
+
+    async def find(id: str, recording: str, token: str = held) -> Recording:
         return recordings.get(id, recording, token)
+
+    found = Depends(find)
 
     @router.post(RECORDINGS, status_code=201, responses=may_answer(401, 403, 404, 503, 507))
     async def record(
-        response: Response,
-        token: Annotated[str, Depends(holder)],
-        session: Annotated[Session, Depends(living)],
+        response: Response, session: Session = opened, token: str = held
     ) -> RecordingInfo:
         """Record the session from now on, until DELETE, its end, or a limit."""
         recording = await recordings.start(session, token)
@@ -50,19 +54,17 @@ def recording_routes(sessions: Sessions, tokens: Tokens, recordings: Recordings)
         return recording.info()
 
     @router.get(RECORDINGS, responses=may_answer(401, 404))
-    async def list_recordings(
-        id: str, token: Annotated[str, Depends(holder)]
-    ) -> list[RecordingInfo]:
+    async def list_recordings(id: str, token: str = held) -> list[RecordingInfo]:
         """All recordings of the session, oldest first."""
         return [recording.info() for recording in recordings.list(id, token)]
 
     @router.get(one, responses=may_answer(401, 404))
-    async def show_recording(recording: Annotated[Recording, Depends(found)]) -> RecordingInfo:
+    async def show_recording(recording: Recording = found) -> RecordingInfo:
         """What it is at."""
         return recording.info()
 
     @router.get(one + "/file", response_class=FileResponse, responses=may_answer(401, 404, 409))
-    async def fetch(recording: Annotated[Recording, Depends(found)]) -> FileResponse:
+    async def fetch(recording: Recording = found) -> FileResponse:
         """The file, MP4, once the recording has ended; ranges can be asked for."""
         if recordings.running(recording):
             raise HTTPException(409, "The recording goes on; stop it first (DELETE).")
@@ -71,7 +73,7 @@ def recording_routes(sessions: Sessions, tokens: Tokens, recordings: Recordings)
         return FileResponse(recording.path, media_type="video/mp4", filename=recording.path.name)
 
     @router.delete(one, responses=may_answer(401, 404))
-    async def stop(recording: Annotated[Recording, Depends(found)]) -> RecordingInfo:
+    async def stop(recording: Recording = found) -> RecordingInfo:
         """Stop it, when it runs; delete it with its file, when it has ended."""
         if recordings.running(recording):
             await recordings.stop(recording)

@@ -27,7 +27,7 @@ from stream.api_speech import SPEECH_PATHS, speech_routes
 from stream.api_whep import whep_routes
 from stream.metrics import Metrics
 from stream.publish import Publications
-from stream.record import Recordings
+from stream.recordings import Recordings
 from stream.reference import reference_page
 from stream.settings import StreamSettings
 from stream.whep import Peers

@@ -12,11 +12,14 @@ missing there is silence. Blocks; knows no session, thread or event loop.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, Final, Protocol
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.reformatter import VideoReformatter
 
 from core import (
@@ -85,6 +88,16 @@ class Guarded:
             raise
         return len(data)
 
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """FFmpeg tells of a failed write whatever came of it; raise what it was."""
+        try:
+            yield
+        except (OSError, FFmpegError):
+            if self.error is not None:
+                raise self.error from None
+            raise
+
 
 class Mp4:
     """One file being written. Chunks and frames come in order, either kind ahead of the other."""
@@ -115,13 +128,14 @@ class Mp4:
 
     def picture(self, frame: VideoFrame) -> None:
         """Write a picture; what is missing before it is held. Raises OSError."""
-        if self._out is None:
-            self._open(frame)
-        if frame.pts < self._next:
-            self.late += 1
-            return
-        self._hold(frame.pts)
-        self._show(frame.pixels)
+        with self._file.blamed():
+            if self._out is None:
+                self._open(frame)
+            if frame.pts < self._next:
+                self.late += 1
+                return
+            self._hold(frame.pts)
+            self._show(frame.pixels)
 
     def sound(self, chunk: AudioChunk) -> None:
         """Write sound; a gap before it is filled with silence. Raises OSError."""
@@ -131,26 +145,32 @@ class Mp4:
         late = self._heard - chunk.pts
         if late >= len(chunk.samples):
             return
-        if late < 0:
-            self._say(np.zeros(-late, np.float32))
-        self._say(chunk.samples[max(0, late) :])
-        self._hold(self._heard - PATIENCE)
+        with self._file.blamed():
+            if late < 0:
+                self._say(np.zeros(-late, np.float32))
+            self._say(chunk.samples[max(0, late) :])
+            self._hold(self._heard - PATIENCE)
 
     def close(self) -> None:
         """Make both tracks equally long, write the index. Raises OSError; idempotent."""
         if self._out is None:
             return
         out = self._out
-        try:
-            self._hold(self._heard)
-            if self._next > self._heard:
-                self._say(np.zeros(self._next - self._heard, np.float32))
-            self._encode_sound(self._resampler.flush())
-            for stream in (self._video, self._audio):
-                out.mux(stream.encode(None))
-        finally:
-            self._out = self._last = None
-            out.close()
+        with self._file.blamed():
+            try:
+                if self._file.error is None:
+                    self._finish()
+            finally:
+                self._out = self._last = None
+                out.close()
+
+    def _finish(self) -> None:
+        self._hold(self._heard)
+        if self._next > self._heard:
+            self._say(np.zeros(self._next - self._heard, np.float32))
+        self._encode_sound(self._resampler.flush())
+        for stream in (self._video, self._audio):
+            self._out.mux(stream.encode(None))
 
     def _open(self, first: VideoFrame) -> None:
         height, width = first.pixels.shape[:2]

@@ -224,7 +224,7 @@ class Publication:
         if self.info == before:
             return
         self.session.tell("publication", asdict(self.info))
-        level = logging.INFO if state is State.LIVE else logging.WARNING
+        level = logging.INFO if state in (State.LIVE, State.ENDED) else logging.WARNING
         extra = {"session": self.session.id, "publication": self.id, "reason": reason}
         log.log(level, "publication %s", state, extra=extra)
 

@@ -1,4 +1,4 @@
-"""Recordings: a session's sound and pictures in files of their own.
+"""A recording: a session's sound and pictures in a file of their own.
 
 A recording is one more viewer. Two tasks of the event loop carry what leaves the session to a
 bounded inbox; a thread of the recording's own encodes and writes. When the disk or the encoder is
@@ -16,17 +16,15 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from av.error import FFmpegError
 
-from core import SAMPLE_RATE, AudioChunk, Busy, Full, NotAllowed, NotFound, VideoFrame
+from core import SAMPLE_RATE, AudioChunk, Full, VideoFrame
 from runtime.media import FeedClosed, MediaFeed
 from runtime.session import Session
 from stream.mp4 import Mp4
@@ -42,10 +40,6 @@ FIRST_PICTURE: Final = 5.0
 "Seconds of sound without any picture after which there is nothing to record."
 LOOK_AFTER: Final = 25
 "Chunks of sound (1 s) between two looks at how full the folder is."
-CLOSE_TIMEOUT: Final = 10.0
-"Seconds for the last second and the index; a disk that hangs is left behind."
-REMEMBERED: Final = 200
-"Recordings that can still be fetched; the files of older ones stay in the folder."
 
 
 class State(StrEnum):
@@ -275,97 +269,6 @@ class Recording:
     def _count(self, mp4: Mp4, file: int) -> None:
         self._seconds, self._held = mp4.seconds, mp4.held
         self._bytes = os.fstat(file).st_size
-
-
-class Recordings:
-    """Owner of all recordings. ``async with``: leaving it ends them and waits for their files."""
-
-    def __init__(self, folder: Path | None, settings: StreamSettings) -> None:
-        """Without a folder nothing can be recorded."""
-        self._settings = settings
-        self._folder = None
-        if folder is not None and settings.recordings_bytes:
-            self._folder = Folder(folder, settings.recordings_bytes)
-        self._known: dict[str, Recording] = {}  # oldest first
-        self._running: dict[Recording, asyncio.Task[None]] = {}
-
-    async def __aenter__(self) -> Recordings:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.gather(*(self.stop(r, "the server stopped") for r in list(self._running)))
-
-    async def start(self, session: Session, token: str) -> Recording:
-        """Begin to record.
-
-        Raises:
-            NotAllowed: Recording is off.
-            Busy: The session is being recorded already.
-            Full: The folder has reached its limit.
-            NotFound: The session has ended.
-        """
-        if self._folder is None:
-            raise NotAllowed(
-                "Recording is off. Who runs this server turns it on with stream.recordings_bytes."
-            )
-        await asyncio.to_thread(self._folder.check)
-        if session.ended.is_set():
-            raise NotFound("The session has ended; create a new one.")
-        if any(running.session_id == session.id for running in self._running):
-            raise Busy("This session is being recorded; stop that recording first.")
-        recording = Recording(session, self._folder, self._settings, token)
-        task = asyncio.create_task(recording.run(), name=f"recording {recording.id}")
-        self._running[recording] = task
-        task.add_done_callback(self._gone(recording))
-        self._known[recording.id] = recording
-        for old in [r for r in self._known.values() if r not in self._running][:-REMEMBERED]:
-            del self._known[old.id]
-        log.info("recording", extra={"session": session.id, "recording": recording.id})
-        return recording
-
-    def list(self, session: str, token: str) -> list[Recording]:
-        """A session's recordings that the token opens, oldest first."""
-        return [r for r in self._known.values() if r.session_id == session and r.opened_by(token)]
-
-    def get(self, session: str, id: str, token: str) -> Recording:
-        """Raises NotFound, also for a token that does not open it."""
-        found = next((r for r in self.list(session, token) if r.id == id), None)
-        if found is None:
-            raise NotFound("There is no such recording, or the token does not open it.")
-        return found
-
-    async def stop(self, recording: Recording, why: str = "stopped") -> None:
-        """End it and wait for its file. What has ended stays as it is."""
-        task = self._running.get(recording)
-        if task is None:
-            return
-        recording.stop(why)
-        done, _ = await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
-        if not done:
-            log.error("a recording can not be closed", extra={"recording": recording.id})
-
-    async def remove(self, recording: Recording) -> None:
-        """Delete the file of one that has ended."""
-        await asyncio.to_thread(recording.path.unlink, missing_ok=True)
-        recording.state = State.REMOVED
-        self._known.pop(recording.id, None)
-
-    def running(self, recording: Recording) -> bool:
-        """Whether its file is being written."""
-        return recording in self._running
-
-    def _gone(self, recording: Recording) -> Callable[[asyncio.Task[None]], None]:
-        def gone(task: asyncio.Task[None]) -> None:
-            del self._running[recording]
-            if not task.cancelled() and (error := task.exception()) is not None:
-                log.error("recording failed", exc_info=error, extra={"recording": recording.id})
-
-        return gone
 
 
 def _size(path: Path) -> int:

@@ -264,6 +264,7 @@ def read_answer(body: bytes) -> str:
             raise Refused(f"The server does not take our {media.kind}.")
         if media.ice is None or media.dtls is None or not media.dtls.fingerprints:
             raise Refused("The server's answer is incomplete: no ICE or DTLS parameters.")
+        media.rtcp_port, media.rtcp_host = 9, None  # or aiortc would not write rtcp-mux again
         if any(hidden(candidate) for candidate in media.ice_candidates):
             media.ice_candidates_complete = False  # it will reach us; see `stream.offer.Offer`
         usable = [c for c in media.ice_candidates if reachable(c)]
