@@ -216,15 +216,10 @@ class Recording:
             self.stop("the session ended")
 
     async def _sounds(self, feed: MediaFeed) -> None:
-        first = None
         try:
             while True:
-                chunk = await feed.audio()
-                first = chunk.pts if first is None else first
-                if not self._inbox.put(chunk):
+                if not self._inbox.put(await feed.audio()):
                     self.stop("the disk is too slow")
-                if chunk.end - first >= self._settings.max_recording * SAMPLE_RATE:
-                    self.stop("it is as long as stream.max_recording allows")
         except FeedClosed:
             self.stop("the session ended")
 
@@ -258,7 +253,9 @@ class Recording:
             self._count(mp4, file)
             sounds += 1
             unseen -= len(item.samples)
-            if self._bytes >= self._settings.max_recording_bytes:
+            if self._seconds >= self._settings.max_recording:
+                self._ended = self._ended or "it is as long as stream.max_recording allows"
+            elif self._bytes >= self._settings.max_recording_bytes:
                 self._ended = self._ended or "it is as large as stream.max_recording_bytes allows"
             elif sounds % LOOK_AFTER == 0 and self._folder.full():
                 self._ended = self._ended or "all recordings fill stream.recordings_bytes"

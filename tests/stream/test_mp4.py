@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from core import SAMPLES_PER_FRAME, AudioChunk, VideoFrame
@@ -37,8 +38,10 @@ class Played:
 
 
 def play(file: Path | io.BytesIO) -> Played:
-    shown, light, sound = [], None, []
-    with av.open(file) as container:
+    shown: list[float] = []
+    sound: list[npt.NDArray[np.float32]] = []
+    light = None
+    with av.open(file, "r") as container:
         for frame in container.decode():
             if isinstance(frame, av.VideoFrame):
                 shown.append(float(frame.time or 0))

@@ -83,9 +83,10 @@ async def test_sound_and_pictures_arrive_and_the_resource_is_deleted_at_the_end(
 async def test_nothing_secret_is_told_or_logged(
     live: Live, there: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for noisy in ("httpx", "httpcore", "aiortc", "aioice"):  # as `configure_logging` has them
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     caplog.set_level(logging.DEBUG)
+    for other in ("httpx", "httpcore", "aiortc", "aioice"):  # as `configure_logging` has them
+        caplog.set_level(logging.WARNING, logger=other)
+    caplog.set_level(logging.WARNING, logger="uvicorn.access")  # the endpoint's own
     there.moods.append(Response(status_code=500))
     session = await start(live, there.url)
     info = await reached(live, session, "retrying")
