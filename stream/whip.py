@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import unquote
 
 import httpx
+from aiortc.rtcicetransport import parse_stun_turn_uri
 from aiortc.sdp import SessionDescription
 
 from core import InvalidInput, NotAllowed, SaccadeError
@@ -248,9 +249,17 @@ def ice_links(headers: Iterable[str]) -> tuple[str, ...]:
         entry = url
         if "username" in facts and "credential" in facts:
             entry += f" {facts['username']} {facts['credential']}"
-        if ICE_SERVER.fullmatch(entry):
+        if ICE_SERVER.fullmatch(entry) and _known(url):
             found.append(entry)
     return tuple(found[:MAX_SERVERS])
+
+
+def _known(url: str) -> bool:
+    try:
+        parse_stun_turn_uri(url)
+    except ValueError:
+        return False
+    return True
 
 
 def read_answer(body: bytes) -> str:

@@ -19,7 +19,7 @@ apt-get install -y -qq --no-install-recommends janus >/dev/null
 if ! apt-get install -y -qq --no-install-recommends simple-whip-server >/dev/null 2>&1; then
     # Another Node.js than Debian's is installed: the same package, its libraries from npm.
     cd "$(mktemp -d)"
-    apt-get download -qq simple-whip-server
+    apt-get download -qq simple-whip-server 2>/dev/null
     dpkg-deb -x simple-whip-server_*.deb .
     mkdir -p "$own"
     cp -r usr/share/simple-whip-server/src "$own/"

@@ -97,7 +97,7 @@ def test_ice_servers_of_link_headers_are_read() -> None:
         '<stun:stun.example.net>; rel="ice-server", </next>; rel=next',
         '<turn:turn.example.net?transport=udp>; rel=ice-server; username="user";'
         ' credential="s;e,c"; credential-type="password"',
-        '<http://evil.test>; rel="ice-server"',
+        '<http://evil.test>; rel="ice-server", <stun:a:b:c>; rel="ice-server"',
     ]
     assert ice_links(headers) == (
         "stun:stun.example.net",
