@@ -12,6 +12,7 @@ run: $(VENV)/.serve
 
 test: $(VENV)/.test
 	@tests/install_chromium.sh
+	-@tests/install_sfu.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -8,7 +8,9 @@ Errors::
     ├── InvalidInput             what the caller sent can not be used; nothing was changed
     │   └── PortraitRejected     an image that can not become a portrait
     ├── NotFound                 a session, portrait or peer that is not (or no longer) there
+    ├── NotAllowed               the operator has not allowed it
     ├── Busy                     a limit is reached; try again later
+    │   └── Full                 no room to store more
     └── Unavailable              an optional part (a voice, a provider) is missing or failed
 """
 
@@ -135,6 +137,18 @@ class Busy(SaccadeError):
     """A limit is reached. ``facts["retry_after"]`` is in seconds where known."""
 
     code = "busy"
+
+
+class Full(Busy):
+    """There is no room to store more until something is deleted or a limit is raised."""
+
+    code = "storage-full"
+
+
+class NotAllowed(SaccadeError):
+    """The operator has not allowed it; the message names the setting that would."""
+
+    code = "not-allowed"
 
 
 class Unavailable(SaccadeError):

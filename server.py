@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     "Address to listen on; 0.0.0.0 for all (browsers then want HTTPS for the microphone)."
     port: int = 8080
     data: Path = Path("var")
-    "Where enrolled portraits are kept."
+    "Where enrolled portraits and recordings are kept."
     max_portraits: int = 200
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_json: bool = False
@@ -102,7 +102,7 @@ async def serve(settings: Settings) -> None:
     writers = open_writers(settings.planner)
     async with Sessions(store, None, settings.runtime, writers=writers) as sessions:
         voice = sessions.voice = await opening  # the portrait warms up meanwhile
-        app = create_app(sessions, settings.stream)
+        app = create_app(sessions, settings.stream, settings.data / "recordings")
         config = uvicorn.Config(
             app, log_config=None, access_log=False, ws="websockets-sansio", ws_max_size=1 << 20,
             timeout_graceful_shutdown=3,

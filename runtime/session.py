@@ -8,6 +8,7 @@ left and could be made anew in time is taken back and planned again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable
@@ -144,6 +145,8 @@ class Session:
         self._controls: list[F32] = []
         self._sayings = Said(self._voice)
         self._degraded = False
+        self.ended = asyncio.Event()
+        "Set when the session is closed."
         self.rendering_since: float | None = None
         "When the window began that is being rendered; the scheduler's."
 
@@ -270,6 +273,14 @@ class Session:
     def watch(self) -> MediaFeed:
         """A feed of frames and audio, to be entered with ``async with``."""
         return self._media.watch()
+
+    def keep(self) -> None:
+        """Somebody is on the way to watch: the session does not count as idle."""
+        self.touched = self._clock()
+
+    def tell(self, type: str, data: dict[str, Any]) -> None:
+        """Publish an event of what was made of the session's media."""
+        self._emit(type, data)
 
     @property
     def viewers(self) -> int:
@@ -427,6 +438,7 @@ class Session:
         await self._utterances.close()
         self._media.close()
         self._events.close()
+        self.ended.set()
 
     # --- inside ------------------------------------------------------------------------------
 

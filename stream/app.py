@@ -20,10 +20,14 @@ from runtime.sessions import Sessions
 from stream import problems
 from stream.access import BodyLimit, Tokens
 from stream.api_portraits import PORTRAITS, portrait_routes
+from stream.api_publish import publication_routes
+from stream.api_record import recording_routes
 from stream.api_sessions import NOT_THERE, session_routes
 from stream.api_speech import SPEECH_PATHS, speech_routes
 from stream.api_whep import whep_routes
 from stream.metrics import Metrics
+from stream.publish import Publications
+from stream.recordings import Recordings
 from stream.reference import reference_page
 from stream.settings import StreamSettings
 from stream.whep import Peers
@@ -42,14 +46,22 @@ SECURITY: Final = {
 }
 
 
-def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
-    """The application over entered ``sessions``. Its lifespan owns all peers."""
+def create_app(
+    sessions: Sessions, settings: StreamSettings, recordings: Path | None = None
+) -> FastAPI:
+    """The application over entered ``sessions``.
+
+    Its lifespan owns all peers, publications and recordings, which go to the folder
+    ``recordings``; without one nothing is recorded.
+    """
     peers = Peers(settings)
+    recorded = Recordings(recordings, settings)
+    published = Publications(settings)
     tokens = Tokens()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with peers:
+        async with peers, recorded, published:
             yield
 
     app = FastAPI(
@@ -77,6 +89,8 @@ def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
         session_routes(sessions, tokens, settings),
         speech_routes(sessions, tokens),
         whep_routes(sessions, tokens, peers, settings),
+        publication_routes(sessions, tokens, published),
+        recording_routes(sessions, tokens, recorded),
     )
     for router in routers:
         app.include_router(router)

@@ -25,7 +25,10 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("aioice", "aiortc", "uvicorn.error", "websockets", "httpx", "numba"):
+    chatty_ones = (
+        "aioice", "aiortc", "uvicorn.error", "websockets", "httpx", "httpcore", "numba",
+    )  # fmt: skip
+    for chatty in chatty_ones:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 

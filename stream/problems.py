@@ -12,13 +12,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from core import Busy, InvalidInput, NotFound, SaccadeError, Unavailable
+from core import Busy, Full, InvalidInput, NotAllowed, NotFound, SaccadeError, Unavailable
 
 log = logging.getLogger(__name__)
 
 STATUS: dict[type[SaccadeError], int] = {
     NotFound: 404,
     InvalidInput: 422,
+    NotAllowed: 403,
+    Full: 507,
     Busy: 503,
     Unavailable: 503,
 }

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 
 ICE_SERVER = re.compile(r"(stuns?|turns?):[^\s<>\",;]+( [^\s\"]+ [^\s\"]+)?")
 
+PLACE = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
+
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
@@ -34,6 +36,18 @@ class StreamSettings:
     min_bitrate: int = 200_000
     "Video bit/s that a slow receiver may ask for."
 
+    publish_to: tuple[str, ...] = ()
+    """Where sessions may be published: WHIP endpoints or the beginnings of their URLs, such as
+    https://sfu.example.com/whip. None: nowhere."""
+    max_publications: int = 2
+    "Places one session is published to at once."
+    max_recording: float = 3600.0
+    "Seconds of one recording."
+    max_recording_bytes: int = 1 << 30
+    "Bytes of one recording."
+    recordings_bytes: int = 4 << 30
+    "Bytes of all recordings together; 0 turns recording off."
+
     def __post_init__(self) -> None:
         for entry in self.ice_servers:
             if not ICE_SERVER.fullmatch(entry):
@@ -41,9 +55,16 @@ class StreamSettings:
                     f"ice_servers: {entry.split(' ')[0]!r} is neither 'stun:HOST' nor"
                     " 'turn:HOST:PORT USERNAME CREDENTIAL'"
                 )
+        for entry in self.publish_to:
+            if not PLACE.fullmatch(entry):
+                raise ValueError(
+                    "publish_to: each entry is https://HOST or http://HOST, with a port or path or"
+                    " without, and neither user, query nor spaces"
+                )
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, (int, float)) and value <= 0:
+            off = field.name == "recordings_bytes" and value == 0
+            if isinstance(value, (int, float)) and value <= 0 and not off:
                 raise ValueError(f"{field.name}: expected more than 0, got {value}")
         if not self.min_bitrate <= self.bitrate <= self.max_bitrate:
             raise ValueError("bitrate: expected min_bitrate ≤ bitrate ≤ max_bitrate")

@@ -12,6 +12,7 @@ import { Plan } from "./plan.js";
 import { Portraits } from "./portraits.js";
 import { recall, remember } from "./prefs.js";
 import { Readout } from "./readout.js";
+import { Recorder } from "./record.js";
 import { Score } from "./score.js";
 import { SoundFiles } from "./sounds.js";
 import { Stage } from "./stage.js";
@@ -67,6 +68,7 @@ const readout = new Readout($("#stats"), { call, clock });
 const behaviour = new BehaviourPanel($(".direct"), (fields) => call.behave(fields), toasts);
 const composer = new Composer($("#composer"), { call, stage, toasts });
 const sounds = new SoundFiles($("#composer"), { call, stage, toasts, shown: $("#spoken-file") });
+const recorder = new Recorder($("#record"), { call, toasts });
 const portraits = new Portraits($("#portraits"), { toasts, choose: changePortrait });
 const title = (label) => behaviour.titleOf(label);
 const timeline = new Timeline($("#score"), {
@@ -126,6 +128,7 @@ function handleEvent(event) {
   if (events.length > MOST_EVENTS) events.splice(0, events.length - MOST_EVENTS);
   handlers[event.type]?.(event);
   sounds.handle(event);
+  recorder.handle(event);
 }
 
 function showState(state) {

@@ -365,3 +365,40 @@ async def test_leaving_the_page_frees_its_place(browser: Browser, base: str) -> 
         else:
             pytest.fail(f"the place is still taken: {answer.text}")
     await page.close()
+
+
+async def test_a_recording_is_saved_and_plays(browser: Browser, base: str, tmp_path: Path) -> None:
+    page = await browser.new_page()
+    console = Console(page)
+    await page.goto(base)
+    await until(page, "window.saccade?.phase === 'live'")
+    button = page.get_by_test_id("record")
+    await button.click()
+    await expect(button).to_have_attribute("aria-pressed", "true")
+    await page.wait_for_timeout(2500)
+    async with page.expect_download() as saving:
+        await button.click()
+    download = await saving.value
+    assert download.suggested_filename.endswith(".mp4")
+    await download.save_as(tmp_path / "a.mp4")
+    await expect(button).to_have_attribute("aria-pressed", "false")
+    data = base64.b64encode((tmp_path / "a.mp4").read_bytes()).decode()
+    played = await page.evaluate(
+        """async (data) => {
+          const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+          const video = document.createElement("video");
+          video.muted = true;
+          video.src = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
+          await new Promise((done, failed) => {
+            video.onloadeddata = done;
+            video.onerror = () => failed(new Error(video.error.message));
+          });
+          video.currentTime = 1.5;
+          await new Promise((done) => (video.onseeked = done));
+          return { length: video.duration, at: video.currentTime, width: video.videoWidth };
+        }""",
+        data,
+    )
+    assert played["length"] > 2 and played["at"] == pytest.approx(1.5, abs=0.05)
+    assert played["width"] == 512 and console.errors == []
+    await page.close()

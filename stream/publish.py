@@ -1,0 +1,332 @@
+"""Publications: a session sent to other servers (SFUs) by WHIP, and kept there.
+
+A publication is one more viewer, of which we are the offering side. When the connection is lost or
+the server is in trouble it is offered anew, after a while that doubles each time and is never twice
+the same; when the server says no it is over. The session lives on either way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from types import TracebackType
+from typing import Final, Literal
+
+import httpx
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+
+from core import Busy, NotFound
+from runtime.media import MediaFeed
+from runtime.session import Session
+from stream.ice import ice_servers
+from stream.pacer import Pacer
+from stream.peer import CLOSE_TIMEOUT, REFUSALS, SENDER
+from stream.sender import MediaSender
+from stream.settings import StreamSettings
+from stream.tracks import AudioTrack, VideoTrack
+from stream.whip import Places, Refused, Trouble, Whip, shown
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY: Final = 1.0
+"Seconds before the second attempt, at most; each later one waits up to twice as long."
+MOST_DELAY: Final = 30.0
+SETTLED: Final = 10.0
+"Seconds of being live after which a loss is a new one."
+GIVE_UP: Final = 300.0
+"Seconds without being live after which nobody waits any longer."
+KEEP: Final = 1.0
+"Seconds between two words to the session that it is still wanted."
+ENCODERS: Final = 2
+"Threads that encode pictures."
+Codec = Literal["h264", "vp8"]
+
+
+class State(StrEnum):
+    """What a publication is at."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    RETRYING = "retrying"
+    FAILED = "failed"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationInfo:
+    """A publication, as the API tells it."""
+
+    id: str
+    url: str
+    "Where to, without path and query: they may hold keys."
+    state: str
+    reason: str
+    "What went wrong last; empty while nothing did."
+    reconnects: int
+    "Times it went live again."
+
+
+def attach(
+    pc: RTCPeerConnection,
+    session: Session,
+    feed: MediaFeed,
+    *,
+    codec: Codec | None,
+    pool: Executor,
+    settings: StreamSettings,
+) -> None:
+    """Put the session's sound and pictures on a connection that has no transceivers yet."""
+    now = time.monotonic()
+    pacer = Pacer(lambda: session.epoch, wall=time.time(), now=now)
+    tracks: tuple[MediaStreamTrack, ...] = (VideoTrack(feed, pacer), AudioTrack(feed, pacer))
+    for track in tracks:
+        line = pc.addTransceiver(track.kind, direction="sendonly")
+        wanted = {"audio": "opus", "video": codec}[track.kind]
+        if wanted is not None:
+            known = RTCRtpSender.getCapabilities(track.kind).codecs
+            names = {f"{track.kind}/{wanted}", f"{track.kind}/rtx"}
+            line.setCodecPreferences([c for c in known if c.mimeType.lower() in names])
+        sender = MediaSender(
+            track, line.sender.transport, pacer=pacer, pool=pool, settings=settings
+        )
+        sender._stream_id = line.sender._stream_id
+        setattr(line, SENDER, sender)
+
+
+def delay(failures: int, chance: float) -> float:
+    """Seconds to wait after so many failures in a row; ``chance`` in [0, 1) spreads the load."""
+    most = min(MOST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 30))
+    return most * (1 + chance) / 2
+
+
+class Publication:
+    """One session at one endpoint."""
+
+    def __init__(
+        self,
+        session: Session,
+        url: httpx.URL,
+        token: str,
+        codec: Codec | None,
+        *,
+        whip: Whip,
+        pool: Executor,
+        settings: StreamSettings,
+    ) -> None:
+        """Nothing is sent before `run`."""
+        self.id = secrets.token_hex(8)
+        self.session = session
+        self.info = PublicationInfo(self.id, shown(url), State.CONNECTING, "", 0)
+        self._url, self._token, self._codec = url, token, codec
+        self._whip, self._pool, self._settings = whip, pool, settings
+        self._owed: httpx.URL | None = None  # a resource that the server may still hold
+        self._servers = settings.ice_servers
+        self._live_since: float | None = None
+
+    async def run(self) -> None:
+        """Publish until cancelled. Returns when the server said no or was away for too long."""
+        failures = 0
+        seen = time.monotonic()  # when it was live last
+        try:
+            while True:
+                self._live_since = None
+                try:
+                    await self._once()
+                except Trouble as error:
+                    trouble = error
+                now = time.monotonic()
+                since, seen = self._live_since, now if self._live_since else seen
+                failures = 1 if since and now - since > SETTLED else failures + 1
+                wait = max(delay(failures, random.random()), trouble.facts.get("retry_after", 0))
+                if now + wait - seen > GIVE_UP:
+                    raise Refused(f"{trouble.message} It was tried for long enough.")
+                self.tell(State.RETRYING, trouble.message)
+                await asyncio.sleep(wait)
+        except Refused as refused:
+            self.tell(State.FAILED, refused.message)
+        finally:
+            if self._owed is not None:
+                await self._pay()
+
+    async def _once(self) -> None:
+        """From the offer to the loss of the connection. Raises Trouble, Refused; never returns."""
+        if self._owed is not None:
+            await self._pay()
+        servers = ice_servers(replace(self._settings, ice_servers=self._servers))
+        pc = RTCPeerConnection(RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        changed = asyncio.Event()
+        pc.on("connectionstatechange", changed.set)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._close, pc)
+            feed = await stack.enter_async_context(self.session.watch())
+            attach(
+                pc, self.session, feed,
+                codec=self._codec, pool=self._pool, settings=self._settings,
+            )  # fmt: skip
+            await pc.setLocalDescription(await pc.createOffer())
+            answer = await self._whip.offer(self._url, pc.localDescription.sdp, self._token)
+            self._owed = answer.resource
+            self._servers = answer.ice_servers or self._servers  # for the next attempt
+            try:
+                await pc.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
+            except REFUSALS as error:
+                reason = str(error) or type(error).__name__
+                raise Refused(f"The server's answer can not be used: {reason}.") from None
+            try:
+                async with asyncio.timeout(self._settings.connect_timeout):
+                    await _until(pc, changed, {"connected", "failed", "closed"})
+            except TimeoutError:
+                raise Trouble("The server answers, but no media connection comes about.") from None
+            if pc.connectionState == "connected":
+                self._live_since = time.monotonic()
+                self.tell(State.LIVE, "")
+                await _until(pc, changed, {"failed", "closed"})
+                raise Trouble("The connection was lost.")
+            raise Trouble("The media connection failed.")
+
+    async def _close(self, pc: RTCPeerConnection) -> None:
+        """Say goodbye on both ways, each in bounded time."""
+        if self._owed is not None:
+            await self._pay()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await pc.close()
+        except TimeoutError:
+            log.error("peer connection does not close", extra={"session": self.session.id})
+
+    async def _pay(self) -> None:
+        """Delete what the server may still hold for us."""
+        assert self._owed is not None
+        if await self._whip.delete(self._owed, self._token):
+            self._owed = None
+
+    def tell(self, state: State, reason: str) -> None:
+        """Change the state, and tell the session's listeners."""
+        before = self.info
+        again = state is State.LIVE and before.state == State.RETRYING
+        self.info = replace(
+            before, state=state, reason=reason, reconnects=before.reconnects + again
+        )
+        if self.info == before:
+            return
+        self.session.tell("publication", asdict(self.info))
+        level = logging.INFO if state in (State.LIVE, State.ENDED) else logging.WARNING
+        extra = {"session": self.session.id, "publication": self.id, "reason": reason}
+        log.log(level, "publication %s", state, extra=extra)
+
+
+async def _until(pc: RTCPeerConnection, changed: asyncio.Event, states: set[str]) -> None:
+    while pc.connectionState not in states:
+        changed.clear()
+        await changed.wait()
+
+
+class Publications:
+    """Owner of all publications. ``async with``: leaving it ends them, at their servers too."""
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self._settings = settings
+        self._places = Places(settings.publish_to)
+        self._stack = AsyncExitStack()
+        self._whip: Whip | None = None
+        self._pool: Executor | None = None
+        self._known: dict[Publication, asyncio.Task[None]] = {}  # oldest first
+
+    async def __aenter__(self) -> Publications:
+        if self._places:
+            self._whip = await self._stack.enter_async_context(Whip(self._places))
+            self._pool = self._stack.enter_context(ThreadPoolExecutor(ENCODERS, "publish"))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.gather(*(self.stop(publication) for publication in list(self._known)))
+        await self._stack.aclose()
+
+    def start(self, session: Session, url: str, token: str, codec: Codec | None) -> Publication:
+        """Publish a session; what comes of it is told by its state.
+
+        Raises:
+            NotAllowed: Publishing is off, or not allowed to that place.
+            InvalidInput: The URL can not be used.
+            Busy: The session has as many publications as it may.
+            NotFound: The session has ended.
+        """
+        where = self._places.read(url)
+        if session.ended.is_set():
+            raise NotFound("The session has ended; create a new one.")
+        mine = self.list(session)
+        failed = [publication for publication in mine if publication.info.state == State.FAILED]
+        if len(mine) - len(failed) >= self._settings.max_publications:
+            raise Busy(
+                f"This session has {self._settings.max_publications} publications, its limit"
+                " (stream.max_publications); end one first."
+            )
+        for old in failed[: len(mine) + 1 - self._settings.max_publications]:
+            self._known[old].cancel()
+        assert self._whip is not None and self._pool is not None, "enter Publications first"
+        publication = Publication(
+            session, where, token, codec,
+            whip=self._whip, pool=self._pool, settings=self._settings,
+        )  # fmt: skip
+        name = f"publication {publication.id}"
+        task = asyncio.create_task(self._own(publication), name=name)
+        self._known[publication] = task
+        task.add_done_callback(lambda task: self._known.pop(publication, None))
+        return publication
+
+    def list(self, session: Session) -> list[Publication]:
+        """A session's publications, oldest first, failed ones among them."""
+        return [publication for publication in self._known if publication.session is session]
+
+    def get(self, session: Session, id: str) -> Publication:
+        """Raises NotFound."""
+        found = next((p for p in self.list(session) if p.id == id), None)
+        if found is None:
+            raise NotFound("There is no such publication; it may have ended.")
+        return found
+
+    async def stop(self, publication: Publication) -> None:
+        """End one and wait until its server knows, for some seconds at most."""
+        task = self._known.get(publication)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _own(self, publication: Publication) -> None:
+        """Run it as long as the session lives, and keep the session alive as a viewer does."""
+        session = publication.session
+        run = asyncio.create_task(publication.run(), name=f"publish {session.id}")
+        ended = asyncio.create_task(session.ended.wait(), name=f"published {session.id}")
+        try:
+            while not (run.done() or ended.done()):
+                session.keep()
+                await asyncio.wait({run, ended}, timeout=KEEP, return_when="FIRST_COMPLETED")
+            if run.done() and (error := run.exception()) is not None:
+                log.error("publication broke", exc_info=error, extra={"session": session.id})
+                publication.tell(State.FAILED, "Something broke on this server; it was logged.")
+            await ended  # a failed one is told of until then
+        finally:
+            run.cancel()
+            ended.cancel()
+            await asyncio.wait({run, ended})
+            if publication.info.state != State.FAILED:
+                publication.tell(State.ENDED, "")
