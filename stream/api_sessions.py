@@ -40,6 +40,8 @@ class NewSession(BaseModel):
     "How strongly the generator's eyes are guided: 0 not at all, 1 as usual."
     seed: int | None = Field(None, ge=0, lt=2**63)
     "The same seed moves the same way."
+    ticket: str | None = Field(None, max_length=64)
+    "From an answer 503: it keeps the turn."
 
 
 class CreatedSession(BaseModel):
