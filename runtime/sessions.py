@@ -10,6 +10,7 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import asdict
 from statistics import fmean
 from types import TracebackType
 from typing import Final
@@ -136,6 +137,7 @@ class Sessions:
         try:
             id = portrait or self.default_portrait()
             found, renderer = await asyncio.to_thread(self._prepare, id)
+            self._check_open()  # it may have begun to stop meanwhile
             session = Session(
                 secrets.token_hex(8),
                 found,
@@ -212,11 +214,7 @@ class Sessions:
 
     def _admit(self, ticket: str | None, now: float) -> None:
         """Raises Draining, or Full with the caller's turn."""
-        if self.draining:
-            self.refused["draining"] += 1
-            raise Draining(
-                "The server is about to stop; try again when it is back.", retry_after=RETRY
-            )
+        self._check_open()
         places = self.capacity.places
         free = places - len(self._sessions) - self._pending
         if self._line.admit(ticket, free, now):
@@ -234,6 +232,13 @@ class Sessions:
             position=turn.position,
             eta_s=None if wait is None else round(wait, 1),
         )
+
+    def _check_open(self) -> None:
+        if self.draining:
+            self.refused["draining"] += 1
+            raise Draining(
+                "The server is about to stop; try again when it is back.", retry_after=int(RETRY)
+            )
 
     def _eta(self, position: int, places: int, now: float) -> float | None:
         mean = fmean(self._lengths) if self._lengths else None
@@ -267,8 +272,7 @@ class Sessions:
                 for _ in renderer.render(probe.plan(), clock()):
                     pass
             self._cost = self._measure(probe)
-        found = self.capacity
-        log.info("capacity measured", extra={**found.facts(), "cost": self._cost})
+        log.info("capacity measured", extra={**self.capacity.facts(), **asdict(self._cost)})
         # What is loaded by now stays: walking through it in each full collection would stop all
         # threads for a quarter of a second or more, and every stream with them.
         gc.collect()
