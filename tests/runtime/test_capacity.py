@@ -59,7 +59,9 @@ def test_cores_are_those_this_process_may_use() -> None:
     assert 0 < usable_cores() <= 4096
 
 
-@pytest.mark.parametrize("wrong", [{"max_sessions": -1}, {"max_waiting": -1}, {"capacity_share": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_sessions": -1}, {"max_waiting": -1}, {"capacity_share": 0}]
+)
 def test_nonsense_is_refused_by_name(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RuntimeSettings(**wrong)  # type: ignore[arg-type]

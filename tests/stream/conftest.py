@@ -18,6 +18,11 @@ from runtime.settings import RuntimeSettings
 from stream.app import create_app
 from stream.settings import StreamSettings
 
+TWO = RuntimeSettings(size=256, max_sessions=2)
+SMALL = StreamSettings(
+    connect_timeout=2.0, disconnect_grace=1.5, max_viewers=2, max_sockets=2, max_upload=4 << 20
+)
+
 
 @dataclass
 class Live:
@@ -45,12 +50,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PortraitStore:
 
 
 @asynccontextmanager
-async def serving(store: PortraitStore) -> AsyncIterator[Live]:
+async def serving(
+    store: PortraitStore,
+    runtime: RuntimeSettings = TWO,
+    settings: StreamSettings = SMALL,
+) -> AsyncIterator[Live]:
     """A server for as long as it is entered."""
-    runtime = RuntimeSettings(size=256, max_sessions=2)
-    settings = StreamSettings(
-        connect_timeout=2.0, disconnect_grace=1.5, max_viewers=2, max_sockets=2, max_upload=4 << 20
-    )
     async with Sessions(store, None, runtime) as sessions:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]

@@ -1,0 +1,139 @@
+"""Stopping: a real server process, real signals, a real viewer; nothing is torn, nothing hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from websockets.asyncio.client import connect
+
+from runtime.portraits import PortraitStore
+from runtime.sessions import Sessions
+from runtime.settings import RuntimeSettings
+from stream.drain import DrainingServer
+from tests.e2e.browser import ROOT, free_port, wait_ready
+from tests.stream.conftest import Live
+from tests.stream.test_viewer import viewer
+
+
+@dataclass
+class Process:
+    """A server of its own."""
+
+    live: Live
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    async def ended(self, seconds: float) -> int:
+        """Its exit code; raises TimeoutError when it goes on."""
+        return await asyncio.to_thread(self.process.wait, seconds)
+
+
+@asynccontextmanager
+async def running(folder: Path, drain: float) -> AsyncIterator[Process]:
+    port = free_port()
+    env = os.environ | {
+        "SACCADE_CONFIG": "",
+        "SACCADE_DATA": str(folder),
+        "SACCADE_LOG_JSON": "true",
+        "SACCADE_VOICE__KIND": "none",
+        "SACCADE_RUNTIME__RENDERER": "puppet",
+        "SACCADE_RUNTIME__SIZE": "256",
+        "SACCADE_STREAM__DRAIN_SECONDS": str(drain),
+    }
+    base, log = f"http://127.0.0.1:{port}", folder / f"{port}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes a millisecond
+            [sys.executable, "server.py", "--port", str(port)],
+            cwd=ROOT,
+            env=env,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        await asyncio.to_thread(wait_ready, base, process, log)
+        async with httpx.AsyncClient(base_url=base, timeout=10) as http:
+            nothing: Any = None
+            yield Process(Live(base, nothing, http, nothing), process, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared: the second server finds the portrait enrolled."""
+    return tmp_path_factory.mktemp("drain")
+
+
+def lines(log: Path) -> list[dict[str, Any]]:
+    """Its log; what C++ libraries print is not ours."""
+    text = log.read_text()
+    assert "Traceback" not in text, text
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+async def test_sigterm_while_a_session_streams_lets_it_end_in_peace(folder: Path) -> None:
+    async with running(folder, drain=3) as server:
+        live = server.live
+        session = await live.session()
+        address = f"{live.base.replace('http', 'ws')}{session['control']}?token={session['token']}"
+        async with viewer(live, session) as seen, connect(address) as socket:
+            await seen.frames("video", 5)
+            server.process.send_signal(signal.SIGTERM)
+            told: dict[str, Any] = {}
+            async with asyncio.timeout(2):
+                while told.get("type") != "expiring":
+                    told = json.loads(await socket.recv())
+            assert told["reason"] == "drain" and 2 < told["in_s"] <= 3
+            refused = await live.http.post("/v1/sessions")
+            assert refused.status_code == 503 and int(refused.headers["retry-after"]) > 0
+            assert refused.json()["type"] == "urn:saccade:draining"
+            ready = await live.http.get("/readyz")
+            assert ready.status_code == 503 and ready.json()["status"] == "draining"
+            assert "saccade_draining 1.0" in (await live.http.get("/metrics")).text
+            await seen.frames("video", 25)  # it plays on
+            assert await server.ended(10) == 0
+        logged = lines(server.log)
+        closed = [line for line in logged if line["message"] == "session closed"]
+        assert [line["session"] for line in closed] == [session["id"]]
+        assert "drained" in [line["message"] for line in logged]
+
+
+async def test_ctrl_c_twice_ends_at_once(folder: Path) -> None:
+    async with running(folder, drain=60) as server:
+        session = await server.live.session()
+        async with viewer(server.live, session) as seen:
+            await seen.frames("video", 5)
+            server.process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                await server.ended(1)
+            pressed = time.monotonic()
+            server.process.send_signal(signal.SIGINT)
+            assert await server.ended(8) == 0
+            assert time.monotonic() - pressed < 5
+        assert any(line["message"] == "session closed" for line in lines(server.log))
+
+
+async def test_nobody_is_waited_for_when_nobody_watches(store: PortraitStore) -> None:
+    async with Sessions(store, None, RuntimeSettings(size=256)) as sessions:
+        session = await sessions.create()
+        server = DrainingServer(uvicorn.Config("none"), sessions, 60.0)
+        server.stop()
+        async with asyncio.timeout(2):
+            while not server.should_exit:  # noqa: ASYNC110 - uvicorn's flag
+                await asyncio.sleep(0.02)
+        assert sessions.ends == {"drain": 1} and session.state == "closed"
