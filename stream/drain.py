@@ -66,7 +66,10 @@ class DrainingServer(uvicorn.Server):
 
     async def _drain(self) -> None:
         sessions, began = self._sessions, time.monotonic()
-        log.info("draining", extra={"sessions": len(sessions.list()), "seconds": self._seconds})
+        log.info(
+            "draining; a second signal ends at once",
+            extra={"sessions": len(sessions.list()), "seconds": self._seconds},
+        )
         sessions.drain(self._seconds)
         try:
             while time.monotonic() - began < self._seconds and self._watched():
