@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import math
@@ -103,8 +104,7 @@ class Sessions:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for id in list(self._sessions):
-            await self.close(id)
+        await self.close_all("stopped")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -204,6 +204,12 @@ class Sessions:
             self.ended.absorb(session.stats)
             log.info("session closed", extra={"session": id, "reason": reason})
 
+    async def close_all(self, reason: str) -> None:
+        """End all sessions. One that ends by itself meanwhile is no error."""
+        for id in list(self._sessions):
+            with contextlib.suppress(NotFound):
+                await self.close(id, reason)
+
     def default_portrait(self) -> str:
         """Id of the portrait used when none is named: the first of the store."""
         return self.portraits.list()[0].id
@@ -291,5 +297,6 @@ class Sessions:
             plan += planned - began
             render += time.thread_time() - planned
             frames += len(window)
+            time.sleep(0.005)  # streams that began before the warm-up want the interpreter too
         share = self._renderers.share
         return Cost(1000 * plan / frames, 1000 * render / frames, share)

@@ -76,8 +76,7 @@ class DrainingServer(uvicorn.Server):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._hurry.wait(), LOOK)
                     break
-            for session in sessions.list():
-                await sessions.close(session.id, "drain")
+            await sessions.close_all("drain")
         finally:
             self.should_exit = True
             log.info("drained", extra={"after_s": round(time.monotonic() - began, 1)})

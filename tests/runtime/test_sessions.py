@@ -277,6 +277,21 @@ async def test_a_small_machine_admits_what_it_carries(store: PortraitStore) -> N
         assert caught.value.facts["position"] == 1 and caught.value.facts["eta_s"] > 0
 
 
+async def test_a_session_that_ends_by_itself_while_all_are_closed_is_no_error(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await sessions.create(), await sessions.create()
+    close = first.close
+
+    async def meanwhile() -> None:
+        await sessions.close(second.id, "idle")
+        await close()
+
+    monkeypatch.setattr(first, "close", meanwhile)
+    await sessions.close_all("drain")
+    assert sessions.list() == [] and sessions.ends == {"drain": 1, "idle": 1}
+
+
 async def test_many_sessions_leave_nothing_behind(sessions: Sessions) -> None:
     before = len(asyncio.all_tasks())
     for _ in range(25):

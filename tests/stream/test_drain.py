@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,9 +75,12 @@ async def running(folder: Path, drain: float) -> AsyncIterator[Process]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shared: the second server finds the portrait enrolled."""
-    return tmp_path_factory.mktemp("drain")
+def folder(store: PortraitStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where servers find the portrait enrolled."""
+    store.get(store.list()[0].id)
+    found = tmp_path_factory.mktemp("drain")
+    shutil.copytree(store.root, found / "portraits")
+    return found
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
