@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import Context
 from typing import Final
 
 import uvicorn
@@ -43,11 +44,13 @@ class DrainingServer(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        loop = asyncio.get_running_loop()
-        before = {
-            kind: signal.signal(kind, lambda *_: loop.call_soon_threadsafe(self.stop))
-            for kind in SIGNALS
-        }
+        loop, nobody = asyncio.get_running_loop(), Context()
+
+        def told(*_: object) -> None:
+            # Whatever task the signal came in the middle of, its session has no part in this.
+            loop.call_soon_threadsafe(self.stop, context=nobody)
+
+        before = {kind: signal.signal(kind, told) for kind in SIGNALS}
         try:
             yield
         finally:

@@ -150,7 +150,8 @@ def told(found: Found) -> str:
             f"watched          {f.seconds:.0f} s, {f.frames} frames, {f.beeps} beeps",
             f"A/V offset       median {f.offset_median:+.1f} ms, |p95| {f.offset_p95:.1f} ms"
             " (+: sound is late)",
-            f"drift            {f.drift_per_hour:+.1f} ± {f.drift_error:.1f} ms/h",
+            f"drift            {f.drift_per_hour:+.1f} ± {f.drift_error:.1f} ms/h"
+            f" ({f.outliers} beeps far off the line)",
             f"latency          median {f.latency_median:.0f} ms, p95 {f.latency_p95:.0f} ms",
             f"lost frames      {f.lost} ({f.unreadable} more were unreadable)",
         )

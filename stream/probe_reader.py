@@ -22,10 +22,16 @@ ALIKE: Final = 0.6
 "Correlation with the beep above which a sound is one."
 QUIET: Final = 0.05
 "Share of a beep's own energy below which nothing sounds."
-BLOCK: Final = WIRE_SAMPLE_RATE // 4
-"Samples that are searched for beeps at once."
-BEFORE_REPORTS: Final = 250
-"Moments kept until the first sender reports are there: ten seconds."
+BLOCK: Final = WIRE_SAMPLE_RATE // 10
+"Samples that are searched for beeps at once: reports may change while they are collected."
+KEPT: Final = 250
+"Pictures remembered: ten seconds."
+NEAR: Final = 12
+"Frames between a beep and the picture it is compared with, at most."
+FAR: Final = 3 * 1.4826
+"Median deviations (in standard deviations of a normal one) from the line that count as off it."
+LEAST_FAR: Final = 1e-3
+"Seconds that never do."
 
 F64 = npt.NDArray[np.float64]
 
@@ -119,6 +125,8 @@ class Found:
     "Of the offset, ms/h, by a line through all beeps."
     drift_error: float
     "Standard error of that."
+    outliers: int
+    "Beeps far off the line, such as after a stall of the server; not in the drift."
     latency_median: float
     "From the moment a picture is due on the sender's clock to its being decoded."
     latency_p95: float
@@ -139,8 +147,8 @@ class Tally:
         self._last = 0
         self._seen = 0
         self._began: float | None = None
-        self._shift: float | None = None  # wall clock − media time, by the pictures
-        self._early: deque[tuple[int, float, float]] = deque(maxlen=BEFORE_REPORTS)
+        self._early: deque[tuple[int, float, float]] = deque(maxlen=KEPT)  # before any report
+        self._shown: deque[tuple[int, float]] = deque(maxlen=KEPT)  # number, when it is presented
         self._offsets: list[tuple[float, float]] = []
         self._latencies: list[float] = []
 
@@ -164,23 +172,30 @@ class Tally:
         while self._early and (at := self.picture.at(self._early[0][1])) is not None:
             shown, _, arrived = self._early.popleft()
             self._began = at if self._began is None else self._began
-            self._shift = at - shown / FPS
+            self._shown.append((shown, at))
             self._latencies.append(arrived - at)
 
     def heard(self, rtp: float) -> None:
         """A beep that begins at an RTP timestamp."""
         at = self.sound.at(rtp)
-        if at is None or self._shift is None or self._began is None:
+        if at is None or self._began is None:
             return
-        media = at - self._shift
-        self._offsets.append((at - self._began, media - round(media)))
+        # The picture presented next to it tells which second it was; that second's own picture,
+        # or the nearest there is, tells when that should have sounded.
+        number, shown = min(self._shown, key=lambda pair: abs(pair[1] - at))
+        second = round(number / FPS + at - shown)
+        number, shown = min(self._shown, key=lambda pair: abs(pair[0] - second * FPS))
+        if abs(number - second * FPS) <= NEAR:
+            due = shown + second - number / FPS
+            self._offsets.append((at - self._began, at - due))
 
     def found(self) -> Found | None:
         """What it means; None before there were three beeps."""
         if len(self._offsets) < 3:
             return None
         when, offset = np.array(self._offsets).T
-        slope, error = line(when, offset)
+        near = ~outliers(when, offset)
+        slope, error = line(when[near], offset[near])
         latency = np.array(self._latencies)
         first = self._first or 0
         return Found(
@@ -190,6 +205,7 @@ class Tally:
             offset_p95=float(np.percentile(np.abs(offset), 95)) * 1e3,
             drift_per_hour=slope * 3600e3,
             drift_error=error * 3600e3,
+            outliers=int((~near).sum()),
             latency_median=float(np.median(latency)) * 1e3,
             latency_p95=float(np.percentile(latency, 95)) * 1e3,
             frames=self.frames,
@@ -205,3 +221,15 @@ def line(x: F64, y: F64) -> tuple[float, float]:
     slope = float(dx @ y) / spread
     rest = y - y.mean() - slope * dx
     return slope, float(np.sqrt(rest @ rest / max(1, len(x) - 2) / spread))
+
+
+def outliers(x: F64, y: F64) -> npt.NDArray[np.bool_]:
+    """Which points are far off a line between the medians of the first and the last third."""
+    third = max(1, len(x) // 3)
+    order = np.argsort(x)
+    first, last = order[:third], order[-third:]
+    run = float(np.median(x[last]) - np.median(x[first]))
+    slope = float(np.median(y[last]) - np.median(y[first])) / run if run else 0.0
+    rest = y - slope * x
+    off = np.abs(rest - np.median(rest))
+    return np.asarray(off > max(LEAST_FAR, FAR * float(np.median(off))))
