@@ -39,6 +39,7 @@ from runtime.portraits import PortraitStore
 from runtime.sessions import Sessions
 from runtime.settings import PlannerSettings, RuntimeSettings
 from stream.app import create_app
+from stream.drain import DrainingServer
 from stream.logs import configure_logging
 from stream.settings import StreamSettings
 
@@ -108,7 +109,7 @@ async def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=3,
         )  # fmt: skip
         log.info("Saccade listens on http://%s:%d", settings.host, listener.getsockname()[1])
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await DrainingServer(config, sessions, settings.stream.drain_seconds).serve([listener])
     store.close()
     if voice is not None:
         await voice.close()

@@ -48,7 +48,9 @@ class MediaFeed:
             self._audio.append(audio)
             self._has_audio.set()
         if video is not None:
-            self.dropped += len(self._video) == VIDEO_LIMIT
+            if len(self._video) == VIDEO_LIMIT:
+                self.dropped += 1
+                self._hub.dropped += 1
             self._video.append(video)
             self._has_video.set()
 
@@ -103,6 +105,8 @@ class MediaHub:
 
     def __init__(self) -> None:
         self.feeds: set[MediaFeed] = set()
+        self.dropped = 0
+        "Frames that viewers never took, also those who are gone."
         self._closed = False
 
     def publish(self, audio: AudioChunk | None, video: VideoFrame | None) -> None:

@@ -56,6 +56,8 @@ class Renderers:
         self._prepared: PreparedPortraits | None = None
         self._compute: Final = Compute(settings.generator_batch)
         self._tried = settings.renderer == "puppet"
+        self.share: float | None = None
+        "Of real time that a window of one session takes; None while the puppet is shown."
 
     def make(self, portrait: Portrait) -> Renderer:
         """A renderer of one session. Slow at first: call it in a thread.
@@ -133,6 +135,7 @@ class Renderers:
             )  # fmt: skip
             return None
         log.info("the generator takes %.0f %% of real time with %s", 100 * share, name)
+        self.share = share
         return best or Networks.open(folder, self._threads, cast(Name, name))
 
     def _measure(self, folder: Path) -> tuple[Networks, dict[str, float]]:

@@ -12,10 +12,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Final
 
 from core import FPS, U8
+from runtime.capacity import MOST
+from runtime.log_context import about
 from runtime.renderer import Renderer
 from runtime.session import Session
 from runtime.settings import RuntimeSettings
@@ -25,6 +28,8 @@ from runtime.window import Window
 
 log = logging.getLogger(__name__)
 
+FAILED: Final = "failed"
+"Why a session ended: a bug of ours."
 REPORT_EVERY: Final = 1.0
 "Seconds between `stats` events."
 
@@ -62,7 +67,7 @@ class Scheduler:
         self._ending: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         # A session's thread may wait for its turn at the generator, while others paint.
-        threads = settings.render_threads + settings.max_sessions
+        threads = settings.render_threads + (settings.max_sessions or MOST)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="render")
         self._reported = 0.0
 
@@ -107,15 +112,19 @@ class Scheduler:
     def _advance(self, now: float) -> None:
         """All that is due, the most urgent session first. A failure ends its session alone."""
         for session in sorted(self._sessions.values(), key=Session.due):
-            try:
-                session.hurry(now)
-                if session.due() <= now:
-                    self._plan(session, now)
-                self._fill(session)
-                session.leave(now)
-            except Exception:
-                log.exception("session failed", extra={"session": session.id})
-                self._end(session, "internal error")
+            with about(session.id):
+                self._advance_one(session, now)
+
+    def _advance_one(self, session: Session, now: float) -> None:
+        try:
+            session.hurry(now)
+            if session.due() <= now:
+                self._plan(session, now)
+            self._fill(session)
+            session.leave(now)
+        except Exception:
+            log.exception("session failed")
+            self._end(session, FAILED)
 
     def _plan(self, session: Session, now: float) -> None:
         late = session.late_ms(now)
@@ -174,14 +183,14 @@ class Scheduler:
                     for frame, picture in enumerate(pictures, work.first):
                         loop.call_soon_threadsafe(show, frame, picture)
 
-                await loop.run_in_executor(self._pool, paint)
+                await loop.run_in_executor(self._pool, copy_context().run, paint)
                 took = self._clock() - began
                 session.stats.render_ms.append(took * 1000 / len(work.window))
                 session.rendered()
                 next_ = self._next.pop(session.id, None)
         except Exception:
-            log.exception("session failed", extra={"session": session.id})
-            self._end(session, "internal error")
+            log.exception("session failed")
+            self._end(session, FAILED)
         finally:
             session.rendering_since = None
             self._next.pop(session.id, None)
@@ -198,7 +207,7 @@ class Scheduler:
             if left is None:
                 continue
             if left <= 0:
-                self._end(session, "limit reached")
+                self._end(session, session.limit)
             elif left <= self._settings.warn_before and not session.warned:
                 session.warn_expiring(left)
 

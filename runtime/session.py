@@ -12,7 +12,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from core import (
     MouthTrack,
     NotFound,
     Portrait,
+    VideoFrame,
 )
 from engines.mouth import Mouth, SpeechMouth
 from engines.voice import Voice
@@ -40,13 +41,14 @@ from runtime import explain
 from runtime.author import Author, Writers
 from runtime.breath import Breath
 from runtime.events import Event, EventFeed, EventHub
+from runtime.latency import Awaited
 from runtime.lookahead import Lookahead
 from runtime.media import MediaFeed, MediaHub
 from runtime.prosody import Prosody
 from runtime.renderer import Renderer
 from runtime.said import Said
 from runtime.settings import RuntimeSettings
-from runtime.speech import SpeechQueue
+from runtime.speech import FADE_SAMPLES, SpeechQueue
 from runtime.state import Signal, State, fire
 from runtime.stats import Stats
 from runtime.timeline import Timeline
@@ -56,6 +58,9 @@ from runtime.window import Window
 
 log = logging.getLogger(__name__)
 
+Overlay: TypeAlias = Callable[
+    [AudioChunk | None, VideoFrame | None], tuple[AudioChunk | None, VideoFrame | None]
+]
 CONTROLS_FRAMES: Final = 5
 "Frames in one `controls` event: five events a second are smooth in a chart and cheap to send."
 REST_FRAMES: Final = 6 * FPS
@@ -111,6 +116,11 @@ class Session:
         self.touched = now
         "When a viewer or a command was last seen."
         self.stats = Stats()
+        self._reacting = Awaited(self.stats.reaction)
+        self._hushing = Awaited(self.stats.hush)
+        self.overlay: Overlay | None = None
+        "Changes what leaves; for measuring."
+        self._ends: float | None = None
         self.timeline: Final = Timeline(settings.lead_ms / 1000)
         "What is planned and has not left."
         self.eyes = _strength(eyes)
@@ -226,6 +236,7 @@ class Session:
             self._plan_again()
             unknown = self._ahead.behave(label=label, instruction=instruction)
         self.eyes = eyes
+        self._reacting.expect(self._frame, self._clock())
         if instruction is not None:
             self.unknown = unknown
         self.label = self.label if label is None else label
@@ -258,6 +269,9 @@ class Session:
         self._utterances.interrupt()
         self._plan_again()
         dropped, ended = self._sayings.interrupt()
+        if dropped:
+            faded = self._frame + math.ceil(FADE_SAMPLES / SAMPLES_PER_FRAME)
+            self._hushing.expect(faded, self._clock())
         self._breath.stop()
         if ended is not None:
             self._emit("speech", {"phase": "ended", "interrupted": True}, ended.cause)
@@ -316,14 +330,36 @@ class Session:
         """The latest plans and how each came about, newest first, JSON-ready."""
         return [explain.chunk(chunk) for chunk in self._ahead.plans()]
 
+    @property
+    def queue_ms(self) -> int:
+        """Speech that waits, ms."""
+        return self._speech.waiting * 1000 // SAMPLE_RATE
+
     def expires_in(self, now: float) -> float | None:
         """Seconds until a limit ends the session; None when none applies."""
+        ends = self._limits()
+        return round(max(0.0, min(ends)[0] - now), 1) if ends else None
+
+    @property
+    def limit(self) -> str:
+        """Which limit ends the session first: ``ttl``, ``idle``, ``drain``; empty for none."""
+        return min(self._limits(), default=(0.0, ""))[1]
+
+    def _limits(self) -> list[tuple[float, str]]:
+        """When limits end the session, and which."""
         ends = []
         if self.settings.session_ttl:
-            ends.append(self.created + self.settings.session_ttl)
+            ends.append((self.created + self.settings.session_ttl, "ttl"))
         if self.settings.idle_timeout and not self.viewers:
-            ends.append(self.touched + self.settings.idle_timeout)
-        return round(max(0.0, min(ends) - now), 1) if ends else None
+            ends.append((self.touched + self.settings.idle_timeout, "idle"))
+        if self._ends is not None:
+            ends.append((self._ends, "drain"))
+        return ends
+
+    def end_in(self, seconds: float) -> None:
+        """End at that time at the latest, and tell so: the server is about to stop."""
+        self._ends = self._clock() + seconds
+        self.warn_expiring(seconds)
 
     # --- the live loop (scheduler) -----------------------------------------------------------
 
@@ -396,9 +432,27 @@ class Session:
     def leave(self, now: float) -> None:
         """Hand over what is due."""
         for leaving in self.timeline.leave(now - self.epoch):
-            self._media.publish(leaving.audio, leaving.video)
-            if leaving.audio is None and self.viewers:
-                self.stats.delivered(leaving.video is not None)
+            audio, video = leaving.audio, leaving.video
+            if self.overlay is not None:
+                audio, video = self.overlay(audio, video)
+            self._media.publish(audio, video)
+            if self.viewers:
+                self._count(audio, video, now)
+            else:
+                self._reacting.forget()
+                self._hushing.forget()
+
+    def _count(self, audio: AudioChunk | None, video: VideoFrame | None, now: float) -> None:
+        """Of what leaves, to viewers: how much, and how long it took."""
+        if audio is None:
+            self.stats.delivered(video is not None)
+        else:
+            frame = audio.pts // SAMPLES_PER_FRAME
+            self._hushing.left(frame, max(now, self.presented(frame)))
+        if video is not None:
+            frame = video.pts // SAMPLES_PER_FRAME
+            self._reacting.left(frame, max(now, self.presented(frame)))
+        self.stats.dropped = self._media.dropped
 
     def rendered(self) -> None:
         """A window was rendered: tell if it can not be done as well as asked for, or can again."""
@@ -419,13 +473,13 @@ class Session:
         """Publish a `stats` event."""
         data = self.stats.snapshot(now)
         data["viewers"] = self.viewers
-        data["queue_ms"] = self._speech.waiting * 1000 // SAMPLE_RATE
+        data["queue_ms"] = self.queue_ms
         self._emit("stats", data)
 
     def warn_expiring(self, seconds: float) -> None:
         """Announce, once, that a limit is about to end the session."""
         self.warned = True
-        self._emit("expiring", {"in_s": seconds})
+        self._emit("expiring", {"in_s": seconds, "reason": self.limit})
 
     async def close(self) -> None:
         """Stop the voice, end all feeds. Closing twice is fine."""

@@ -15,7 +15,11 @@ class RuntimeSettings:
     size: int = 512
     "Side of the rendered square, pixels."
     max_sessions: int = 2
-    "Sessions at once; one more is refused with Busy."
+    "Sessions at once, if the machine carries them; 0 for as many as it was measured to carry."
+    capacity_share: float = 0.7
+    "Share of the measured machine that sessions may take; the rest is for peaks."
+    max_waiting: int = 32
+    "Refused callers who may keep their turn for the next place."
     renderer: Literal["auto", "generator", "puppet"] = "auto"
     "What makes the pictures; auto takes the generator where its networks are."
     generator_weights: str = ""
@@ -61,6 +65,12 @@ class RuntimeSettings:
     "A live microphone may lag this much; older audio is dropped in favour of the newest."
     render_threads: int = 2
     "Threads that render pictures. Kernels release the GIL."
+
+    def __post_init__(self) -> None:
+        if self.max_sessions < 0 or self.max_waiting < 0:
+            raise ValueError("max_sessions and max_waiting: expected 0 or more")
+        if self.capacity_share <= 0:
+            raise ValueError(f"capacity_share: expected more than 0, got {self.capacity_share}")
 
 
 @dataclass(frozen=True, slots=True)

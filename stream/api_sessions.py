@@ -6,17 +6,19 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, WebSocket
+from fastapi import APIRouter, Depends, Header, Request, WebSocket
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from core import SaccadeError
 from planner.categories import LABELS
+from runtime.log_context import SESSION, about
 from runtime.session import MOST_EYES, Session
 from runtime.sessions import Sessions
 from stream import control
 from stream.access import Tokens, bearer, socket_token
+from stream.probe_mark import overlay
 from stream.problems import may_answer
 from stream.settings import StreamSettings
 
@@ -40,6 +42,8 @@ class NewSession(BaseModel):
     "How strongly the generator's eyes are guided: 0 not at all, 1 as usual."
     seed: int | None = Field(None, ge=0, lt=2**63)
     "The same seed moves the same way."
+    ticket: str | None = Field(None, max_length=64)
+    "From an answer 503: it keeps the turn."
 
 
 class CreatedSession(BaseModel):
@@ -78,6 +82,7 @@ def opener(sessions: Sessions, tokens: Tokens) -> Callable[..., Awaitable[Sessio
                 "This needs the session's token: Authorization: Bearer …",
                 {"WWW-Authenticate": "Bearer"},
             )
+        SESSION.set(session.id)  # the request's own context, and that of tasks it starts
         return session
 
     return opened
@@ -100,10 +105,15 @@ def session_routes(sessions: Sessions, tokens: Tokens, settings: StreamSettings)
         response_model=CreatedSession,
         responses=may_answer(404, 413, 422, 503),
     )
-    async def create_session(wanted: NewSession | None = None) -> JSONResponse:
+    async def create_session(request: Request, wanted: NewSession | None = None) -> JSONResponse:
         """A living avatar. It ends on DELETE, or when nobody watched or spoke for a while."""
         wanted = wanted or NewSession.model_validate({})
         session = await sessions.create(**wanted.model_dump())
+        if await request.is_disconnected():  # nobody learns its name: it would idle in its place
+            await sessions.close(session.id, "vanished")
+            raise HTTPException(503, "The caller left before its session was there.")
+        if settings.probe:
+            session.overlay = overlay
         base = f"{SESSIONS}/{session.id}"
         body = CreatedSession(
             id=session.id,
@@ -149,7 +159,8 @@ def session_routes(sessions: Sessions, tokens: Tokens, settings: StreamSettings)
             return
         sockets[session] += 1
         try:
-            await control.serve(socket, session, label_list())
+            with about(session.id):
+                await control.serve(socket, session, label_list())
         finally:
             sockets[session] -= 1
             if not sockets[session]:

@@ -116,8 +116,16 @@ def health_routes(sessions: Sessions, metrics: Metrics) -> APIRouter:
     async def ready() -> JSONResponse:
         """Whether the first viewer would not have to wait."""
         checks = {"renderer": sessions.ready, "voice": sessions.voice is not None}
-        status = 200 if sessions.ready else 503
-        return JSONResponse({"ready": sessions.ready, "checks": checks}, status)
+        fine = sessions.ready and not sessions.draining
+        told = {
+            "ready": fine,
+            "status": "draining" if sessions.draining else "ready" if fine else "starting",
+            "checks": checks,
+            "sessions": len(sessions.list()),
+            "waiting": sessions.waiting,
+            "capacity": sessions.capacity.facts(),
+        }
+        return JSONResponse(told, 200 if fine else 503)
 
     @router.get("/metrics", response_class=Response)
     async def scrape() -> Response:

@@ -152,7 +152,8 @@ async def live(settings: RuntimeSettings, count: int, seconds: float) -> dict[st
     voice = babble(SPOKEN)
     with tempfile.TemporaryDirectory() as folder:
         store = PortraitStore(Path(folder), limit=4)
-        async with Sessions(store, None, replace(settings, max_sessions=count)) as sessions:
+        asked = replace(settings, max_sessions=count, capacity_share=1e6)  # also what is too much
+        async with Sessions(store, None, asked) as sessions:
             while not sessions.ready:  # noqa: ASYNC110 - readiness is a flag that is polled
                 await asyncio.sleep(0.1)
             made = [await sessions.create(seed=i) for i in range(count)]

@@ -7,6 +7,8 @@ import logging
 import time
 from typing import Any, Final
 
+from runtime.log_context import SESSION
+
 STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
     "asctime",
@@ -22,6 +24,7 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if as_json else KeyValue())
+    handler.addFilter(name_session)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -30,6 +33,14 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     )  # fmt: skip
     for chatty in chatty_ones:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def name_session(record: logging.LogRecord) -> bool:
+    """Add the session that a line is about where whoever logged it did not say."""
+    session = SESSION.get()
+    if session is not None and not hasattr(record, "session"):
+        record.session = session
+    return True
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
+from runtime.latency import Histogram
 from runtime.sessions import Sessions
 from stream.whep import Peers
 
@@ -25,17 +31,30 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
         living = [session.stats for session in self._sessions.list()]
-        yield GaugeMetricFamily("saccade_sessions", "Living sessions", value=len(living))
-        yield GaugeMetricFamily(
-            "saccade_sessions_max", "Places", value=self._sessions.settings.max_sessions
-        )
+        yield from self._admission()
         yield GaugeMetricFamily("saccade_viewers", "WebRTC peers", value=len(self._peers))
-        offers = CounterMetricFamily(
-            "saccade_offers", "WHEP offers, by what became of them", labels=["result"]
+        yield _by("saccade_offers", "WHEP offers, by what became of them", "result",
+                  self._peers.offers)  # fmt: skip
+        watched = [session.stats.fps for session in self._sessions.list() if session.viewers]
+        if watched:
+            yield GaugeMetricFamily(
+                "saccade_fps",
+                "Fresh pictures in the last second, worst session that is watched",
+                value=min(watched),
+            )
+        yield GaugeMetricFamily(
+            "saccade_queue_seconds",
+            "Speech that waits, longest of all sessions",
+            value=max((s.queue_ms for s in self._sessions.list()), default=0) / 1000,
         )
-        for result, count in self._peers.offers.items():
-            offers.add_metric([result], count)
-        yield offers
+        gaps = self._peers.lip_gaps()
+        if gaps:
+            yield GaugeMetricFamily(
+                "saccade_av_gap_seconds",
+                "Sound leaves later than the picture of its moment by this, worst viewer;"
+                " receivers take it out again",
+                value=max(gaps, key=abs),
+            )
         times = [median(s.render_ms) for s in living if s.render_ms]
         yield GaugeMetricFamily(
             "saccade_render_seconds",
@@ -57,6 +76,7 @@ class Metrics(Collector):
         for name, help in (
             ("frames", "Frames delivered with a new picture"),
             ("held", "Frames that kept the last picture because rendering was late"),
+            ("dropped", "Frames that viewers were too slow to take"),
             ("stalls", "Times a session's clock had to move"),
             ("underruns", "Frames that waited in the middle of speech"),
             ("plans", "Chunks planned"),
@@ -65,3 +85,48 @@ class Metrics(Collector):
         ):
             total = sum(getattr(stats, name) for stats in [*living, ended])
             yield CounterMetricFamily(f"saccade_{name}", help, value=total)
+        for name, help in (
+            ("first_picture", "From a viewer's offer to the first picture sent"),
+            ("reaction", "From an accepted `behave` to the first picture planned after it"),
+            ("hush", "From `interrupt` to the end of the fade"),
+        ):
+            whole = Histogram()
+            for stats in [*living, ended]:
+                whole.absorb(getattr(stats, name))
+            yield _histogram(f"saccade_{name}_seconds", help, whole)
+
+    def _admission(self) -> Iterator[Metric]:
+        sessions = self._sessions
+        found = sessions.capacity
+        yield GaugeMetricFamily("saccade_sessions", "Living sessions", value=len(sessions.list()))
+        yield GaugeMetricFamily("saccade_sessions_max", "Places", value=found.places)
+        for name, help, value in (
+            ("measured", "Sessions that this machine carries with the puppet", found.measured),
+            ("full_quality", "Sessions that it carries with the generator", found.full_quality),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(f"saccade_sessions_{name}", help, value=value)
+        yield GaugeMetricFamily(
+            "saccade_waiting", "Tickets of those who wait for a place", value=sessions.waiting
+        )
+        yield GaugeMetricFamily(
+            "saccade_draining", "1 while nobody is admitted any more", value=sessions.draining
+        )
+        yield _by("saccade_rejections", "Sessions not created, by reason", "reason",
+                  sessions.refused)  # fmt: skip
+        yield _by("saccade_sessions_ended", "Sessions that ended, by reason", "reason",
+                  sessions.ends)  # fmt: skip
+        yield _histogram(
+            "saccade_create_seconds", "Time that creating a session took", sessions.created_in
+        )
+
+
+def _by(name: str, help: str, label: str, counts: Mapping[str, int]) -> Metric:
+    found = CounterMetricFamily(name, help, labels=[label])
+    for value, count in counts.items():
+        found.add_metric([value], count)
+    return found
+
+
+def _histogram(name: str, help: str, found: Histogram) -> Metric:
+    return HistogramMetricFamily(name, help, buckets=found.buckets(), sum_value=found.total)

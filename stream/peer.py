@@ -93,6 +93,7 @@ class Peer:
         self._deadline: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._hides = False
+        self._senders: dict[str, MediaSender] = {}
         self._pc.on("connectionstatechange", self._changed)
         self._pc.on("track", self._on_track)
 
@@ -151,7 +152,28 @@ class Peer:
             track, line.sender.transport, pacer=pacer, pool=self._pool, settings=self._settings
         )
         sender._stream_id = line.sender._stream_id
+        if line.kind == "video":
+            sender.first_left = self._first_picture
+        self._senders[line.kind] = sender
         setattr(line, SENDER, sender)
+
+    def _first_picture(self) -> None:
+        took = time.monotonic() - self._began
+        self.session.stats.first_picture.observe(took)
+        log.info("first picture", extra={"session": self.session.id, "ms": round(took * 1000)})
+
+    @property
+    def lip_gap(self) -> float | None:
+        """Seconds that sound leaves later than the picture of its moment; None before both did.
+
+        Sender reports take it out again at receivers that align by them, as browsers do: it is what
+        they have to wait for.
+        """
+        sound, picture = self._senders.get("audio"), self._senders.get("video")
+        if sound is None or picture is None or sound.left is None or picture.left is None:
+            return None
+        heard, seen = sound.left, picture.left
+        return (heard[1] - heard[0]) - (seen[1] - seen[0])
 
     async def add_candidate(self, candidate: RTCIceCandidate | None) -> None:
         """A trickled candidate; None says that there are no more. Late ones change nothing."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final
 
@@ -67,6 +68,10 @@ class MediaSender(RTCRtpSender):
         self._origin: int | None = None  # RTP timestamp of media time 0
         self._key_wanted = True
         self._key_sent = float("-inf")
+        self.left: tuple[float, float] | None = None
+        "Media time of what left last, and the monotonic time then, seconds."
+        self.first_left: Callable[[], None] = lambda: None
+        "Called once, when the first frame is about to leave."
 
     async def _next_encoded_frame(self, codec: RTCRtpCodecParameters) -> RTCEncodedFrame | None:
         if self._origin is None and self._encoded is not None:  # the first frame has just been sent
@@ -82,6 +87,9 @@ class MediaSender(RTCRtpSender):
         payloads, timestamp = await self._encode(encoder, frame)
         if not payloads:
             return None
+        if self.left is None:
+            self.first_left()
+        self.left = (timestamp / self._rate, time.monotonic())
         self._encoded = timestamp
         return RTCEncodedFrame(payloads, timestamp, level)  # type: ignore[arg-type]
 

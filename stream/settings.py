@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 ICE_SERVER = re.compile(r"(stuns?|turns?):[^\s<>\",;]+( [^\s\"]+ [^\s\"]+)?")
 
 PLACE = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
+MAY_BE_ZERO = ("drain_seconds", "recordings_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class StreamSettings:
     "Bytes of one recording."
     recordings_bytes: int = 4 << 30
     "Bytes of all recordings together; 0 turns recording off."
+    drain_seconds: float = 30.0
+    "Watched sessions may go on for so long after SIGTERM or Ctrl-C; 0 for not at all."
+    probe: bool = False
+    "Burn frame ids and beeps into every stream, to measure it with `python -m stream.probe`."
 
     def __post_init__(self) -> None:
         for entry in self.ice_servers:
@@ -63,8 +68,9 @@ class StreamSettings:
                 )
         for field in fields(self):
             value = getattr(self, field.name)
-            off = field.name == "recordings_bytes" and value == 0
-            if isinstance(value, (int, float)) and value <= 0 and not off:
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            if value < 0 or (value == 0 and field.name not in MAY_BE_ZERO):
                 raise ValueError(f"{field.name}: expected more than 0, got {value}")
         if not self.min_bitrate <= self.bitrate <= self.max_bitrate:
             raise ValueError("bitrate: expected min_bitrate ≤ bitrate ≤ max_bitrate")

@@ -95,6 +95,10 @@ class Peers:
     def __len__(self) -> int:
         return len(self._peers)
 
+    def lip_gaps(self) -> list[float]:
+        """See `Peer.lip_gap`, of all viewers that have both."""
+        return [gap for p in self._peers.values() if (gap := p.lip_gap) is not None]
+
     async def __aenter__(self) -> Peers:
         tune_ice(self._settings)
         keep_history()

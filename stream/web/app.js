@@ -11,6 +11,7 @@ import { listen } from "./keys.js";
 import { Plan } from "./plan.js";
 import { Portraits } from "./portraits.js";
 import { recall, remember } from "./prefs.js";
+import { Quality } from "./quality.js";
 import { Readout } from "./readout.js";
 import { Recorder } from "./record.js";
 import { Score } from "./score.js";
@@ -64,7 +65,8 @@ const call = new Call({
     toasts.error(problem);
   },
 });
-const readout = new Readout($("#stats"), { call, clock });
+const quality = new Quality($("#quality"), $("#quality-note"));
+const readout = new Readout($("#stats"), { call, clock, quality });
 const behaviour = new BehaviourPanel($(".direct"), (fields) => call.behave(fields), toasts);
 const composer = new Composer($("#composer"), { call, stage, toasts });
 const sounds = new SoundFiles($("#composer"), { call, stage, toasts, shown: $("#spoken-file") });
@@ -119,7 +121,8 @@ const handlers = {
   },
   expiring(event) {
     const seconds = Math.round(event.in_s);
-    toasts.notice(`This session ends in ${seconds} s. Another one begins by itself.`);
+    const next = event.reason === "drain" ? "The server is about to stop." : "Another one begins by itself.";
+    toasts.notice(`This session ends in ${seconds} s. ${next}`);
   },
 };
 

@@ -11,19 +11,21 @@ export class Readout {
 
   /**
    * @param {HTMLElement} root the `<dl>`
-   * @param {{call: import("./call.js").Call, clock: import("./clock.js").MediaClock}} parts
+   * @param {{call: import("./call.js").Call, clock: import("./clock.js").MediaClock,
+   *   quality: import("./quality.js").Quality}} parts
    */
-  constructor(root, { call, clock }) {
+  constructor(root, { call, clock, quality }) {
     this.root = root;
     this.call = call;
     this.clock = clock;
+    this.quality = quality;
     this.server = {};
     setInterval(() => this.#poll(), POLL_MS);
   }
 
   /** The latest numbers. */
   get summary() {
-    return { ...this.#summary, server: this.server };
+    return { ...this.#summary, server: this.server, quality: this.quality.level };
   }
 
   /** @param {object} event the server's `stats` */
@@ -37,6 +39,7 @@ export class Readout {
     if (!pc || pc.connectionState !== "connected") {
       this.#before = null;
       this.#quiet = 0;
+      this.quality.show(null);
       this.#write({});
       return;
     }
@@ -48,6 +51,8 @@ export class Readout {
     if (!before) return;
     this.#summary = compare(before, now);
     this.clock.delayMs = this.#summary.delayMs ?? 40;
+    // A hidden page is not painted, and what is not painted is not measured.
+    if (!document.hidden) this.quality.show({ ...this.#summary, server: this.server });
     this.#watch(now.bytes > before.bytes);
     this.#write(this.#summary);
   }
@@ -89,7 +94,10 @@ function digest(report) {
       out.video = s;
       out.codec = report.get(s.codecId)?.mimeType?.split("/")[1];
     }
-    if (s.type === "inbound-rtp" && s.kind === "audio") out.bytes += s.bytesReceived ?? 0;
+    if (s.type === "inbound-rtp" && s.kind === "audio") {
+      out.bytes += s.bytesReceived ?? 0;
+      out.audio = s;
+    }
     if (s.type === "candidate-pair" && s.nominated && s.state === "succeeded") {
       if (s.currentRoundTripTime !== undefined) out.rttMs = s.currentRoundTripTime * 1000;
     }
@@ -105,6 +113,11 @@ function compare(a, b) {
   const delta = (name) => (v[name] ?? 0) - (u[name] ?? 0);
   const emitted = delta("jitterBufferEmittedCount");
   const bufferMs = emitted > 0 ? (delta("jitterBufferDelay") / emitted) * 1000 : undefined;
+  const lost = delta("packetsLost");
+  const packets = lost + delta("packetsReceived");
+  const heard = (name) => (b.audio?.[name] ?? 0) - (a.audio?.[name] ?? 0);
+  const samples = heard("totalSamplesReceived");
+  const patched = heard("concealedSamples") - heard("silentConcealedSamples");
   const decoded = delta("framesDecoded");
   const decodeMs = decoded > 0 ? (delta("totalDecodeTime") / decoded) * 1000 : 0;
   return {
@@ -118,6 +131,9 @@ function compare(a, b) {
     dropped: v.framesDropped ?? 0,
     freezes: v.freezeCount ?? 0,
     lost: v.packetsLost ?? 0,
+    lostShare: packets > 0 ? lost / packets : undefined,
+    patchedShare: samples > 0 ? patched / samples : undefined,
+    frozenShare: delta("totalFreezesDuration") / seconds,
   };
 }
 

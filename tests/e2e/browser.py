@@ -46,7 +46,11 @@ def running_server(data: Path, **environment: str) -> Iterator[str]:
     """`python server.py` on a free port; yields its base URL once it is ready."""
     port = free_port()
     # Whether the generator keeps up would depend on what else this machine does.
-    fixed = {"SACCADE_CONFIG": "", "SACCADE_RUNTIME__RENDERER": "puppet"}
+    fixed = {
+        "SACCADE_CONFIG": "",
+        "SACCADE_RUNTIME__RENDERER": "puppet",
+        "SACCADE_STREAM__DRAIN_SECONDS": "0",
+    }
     env = os.environ | {"SACCADE_DATA": str(data)} | fixed | environment
     log = (data / "server.log").open("wb")
     process = subprocess.Popen(

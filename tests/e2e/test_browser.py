@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from statistics import median
@@ -326,6 +327,47 @@ async def test_a_sound_file_is_spoken_and_a_bad_one_is_explained(
     await expect(shown).to_contain_text("cut.wav 0:01")
     await page.close()
 
+
+FINE = {"rttMs": 20, "bufferMs": 30, "lostShare": 0, "patchedShare": 0, "frozenShare": 0, "fps": 25}
+JUDGED: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "good", ""),
+    ({"rttMs": 250}, "fair", "250 ms round trip"),
+    ({"rttMs": 250, "lostShare": 0.1}, "poor", "10 % of the packets are lost"),
+    ({"patchedShare": 0.05}, "fair", "5 % of the sound is missing"),
+    ({"frozenShare": 0.5}, "poor", "freezes"),
+    ({"fps": 10}, "poor", "only 10 pictures a second arrive"),
+    ({"fps": 15, "server": {"fps": 14}}, "fair", "the server is busy"),
+    ({"bufferMs": None, "fps": 25.4}, "good", ""),
+]
+
+
+async def test_the_page_says_how_good_the_connection_is_and_what_is_wrong(
+    browser: Browser, base: str
+) -> None:
+    page = await browser.new_page()
+    console = Console(page)
+    await page.goto(base)
+    await until(page, "window.saccade && saccade.stats().quality")
+    sign = page.get_by_test_id("quality")
+    await expect(sign).to_have_attribute("data-level", re.compile("good|fair|poor"))
+    await expect(sign).to_have_attribute("title", re.compile("^Connection (good|fair|poor)"))
+    for change, level, reason in JUDGED:
+        found = await page.evaluate(
+            "async (s) => (await import('./quality.js')).judge(s)", FINE | change
+        )
+        assert found["level"] == level, change
+        assert reason in ", ".join(found["reasons"]) and bool(found["reasons"]) == bool(reason)
+    shown = await page.evaluate(SHOWN, [FINE, FINE | {"rttMs": 900}])
+    assert shown == ["good", "poor", "poor", "poor", "poor", "good"], "a bad second is seen"
+    assert console.errors == []
+    await page.close()
+
+
+SHOWN = """async ([fine, bad]) => {
+  const { Quality } = await import("./quality.js");
+  const quality = new Quality(document.createElement("span"), document.createElement("p"));
+  return [fine, bad, fine, fine, fine, fine].map((s) => (quality.show(s), quality.level));
+}"""
 
 DROP = """([name, data]) => {
     const files = new DataTransfer();

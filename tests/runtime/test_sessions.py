@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from core import SAMPLES_PER_FRAME, U8, Busy, NotFound
+from core import SAMPLES_PER_FRAME, U8, Busy, NotFound, Portrait
 from runtime.media import FeedClosed
 from runtime.portraits import PortraitStore
+from runtime.renderer import Renderer
 from runtime.session import Session
-from runtime.sessions import Sessions
+from runtime.sessions import Full, Sessions
 from runtime.settings import RuntimeSettings
 from runtime.window import Window
 from tests.runtime.test_session import Flat
@@ -59,6 +60,42 @@ async def test_places_are_counted_while_they_are_being_made(sessions: Sessions) 
     assert sum(isinstance(r, Session) for r in results) == 2
     refused = [r for r in results if isinstance(r, Busy)]
     assert len(refused) == 2 and refused[0].facts["retry_after"] > 0
+
+
+async def test_a_renderer_that_can_not_be_built_takes_no_place(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(portrait: Portrait) -> Renderer:
+        raise MemoryError("no memory left on the device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions._renderers, "make", broken)
+        for _ in range(3):
+            with pytest.raises(MemoryError):
+                await sessions.create()
+    assert len([await sessions.create() for _ in range(2)]) == 2
+
+
+async def test_a_caller_that_is_cancelled_while_it_waits_takes_no_place(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = sessions._renderers.make
+
+    def slow(portrait: Portrait) -> Renderer:
+        time.sleep(0.2)
+        return make(portrait)
+
+    await sessions.close((await sessions.create()).id)  # its portrait is there
+    monkeypatch.setattr(sessions._renderers, "make", slow)
+    creating = [asyncio.create_task(sessions.create()) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(Busy):
+        await sessions.create()
+    for task in creating:
+        task.cancel()
+    await asyncio.gather(*creating, return_exceptions=True)
+    assert sessions.list() == []
+    assert len([await sessions.create() for _ in range(2)]) == 2
 
 
 async def test_an_unknown_portrait_takes_no_place(sessions: Sessions) -> None:
@@ -116,6 +153,8 @@ async def test_one_session_s_failure_touches_no_other(sessions: Sessions) -> Non
             await feed.video()
     await frames(good, 10)
     assert [s.id for s in sessions.list()] == [good.id]
+    assert sessions.ends == {"failed": 1}
+    assert await sessions.create(), "its place is free"
 
 
 async def sound(session: Session, count: int) -> tuple[list[int], npt.NDArray[np.float64]]:
@@ -198,9 +237,59 @@ async def test_sessions_without_viewers_expire(store: PortraitStore) -> None:
     async with Sessions(store, None, settings) as sessions:
         session = await sessions.create()
         async with session.subscribe() as events:
-            kinds = [event.type async for event in events]
-        assert "expiring" in kinds
-        assert not sessions.list()
+            told = [event async for event in events]
+        assert "idle" in [event.data["reason"] for event in told if event.type == "expiring"]
+        assert not sessions.list() and sessions.ends == {"idle": 1}
+
+
+async def test_a_session_ends_at_its_greatest_length_though_it_is_watched(
+    store: PortraitStore,
+) -> None:
+    settings = RuntimeSettings(size=256, session_ttl=2.0, warn_before=1.5)
+    async with Sessions(store, None, settings) as sessions:
+        session = await sessions.create()
+        began = time.monotonic()
+        async with session.watch(), session.subscribe() as events:
+            warned = [e.data async for e in events if e.type == "expiring"]
+        assert 1.5 < time.monotonic() - began < 4
+        assert warned and warned[0]["reason"] == "ttl" and 0 < warned[0]["in_s"] <= 1.5
+        assert sessions.ends == {"ttl": 1} and await sessions.create()
+
+
+async def test_the_machine_is_measured_before_the_first_viewer(sessions: Sessions) -> None:
+    async with asyncio.timeout(30):
+        while not sessions.ready:  # noqa: ASYNC110 - readiness is a flag
+            await asyncio.sleep(0.05)
+    found = sessions.capacity
+    assert found.measured is not None and found.measured >= 1
+    assert found.places == min(2, found.measured) and found.full_quality is None
+
+
+async def test_a_small_machine_admits_what_it_carries(store: PortraitStore) -> None:
+    settings = RuntimeSettings(size=256, max_sessions=0, capacity_share=1e-6)
+    async with Sessions(store, None, settings) as sessions:
+        async with asyncio.timeout(30):
+            while not sessions.ready:  # noqa: ASYNC110 - readiness is a flag
+                await asyncio.sleep(0.05)
+        await sessions.create()
+        with pytest.raises(Full) as caught:
+            await sessions.create()
+        assert caught.value.facts["position"] == 1 and caught.value.facts["eta_s"] > 0
+
+
+async def test_a_session_that_ends_by_itself_while_all_are_closed_is_no_error(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await sessions.create(), await sessions.create()
+    close = first.close
+
+    async def meanwhile() -> None:
+        await sessions.close(second.id, "idle")
+        await close()
+
+    monkeypatch.setattr(first, "close", meanwhile)
+    await sessions.close_all("drain")
+    assert sessions.list() == [] and sessions.ends == {"drain": 1, "idle": 1}
 
 
 async def test_many_sessions_leave_nothing_behind(sessions: Sessions) -> None:

@@ -20,6 +20,11 @@ from runtime.settings import RuntimeSettings
 from stream.app import create_app
 from stream.settings import StreamSettings
 
+TWO = RuntimeSettings(size=256, max_sessions=2)
+SMALL = StreamSettings(
+    connect_timeout=2.0, disconnect_grace=1.5, max_viewers=2, max_sockets=2, max_upload=4 << 20
+)
+
 
 @dataclass
 class Live:
@@ -48,13 +53,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PortraitStore:
 
 @asynccontextmanager
 async def serving(
-    store: PortraitStore, recordings: Path | None = None, **other: Any
+    store: PortraitStore,
+    runtime: RuntimeSettings = TWO,
+    settings: StreamSettings = SMALL,
+    *,
+    recordings: Path | None = None,
+    **other: Any,
 ) -> AsyncIterator[Live]:
     """A server for as long as it is entered; ``other`` are settings of the transport."""
-    runtime = RuntimeSettings(size=256, max_sessions=2)
-    settings = StreamSettings(
-        connect_timeout=2.0, disconnect_grace=1.5, max_viewers=2, max_sockets=2, max_upload=4 << 20
-    )
     settings = replace(settings, **other)
     async with Sessions(store, None, runtime) as sessions:
         listener = socket.create_server(("127.0.0.1", 0))

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def live(store: PortraitStore, folder: Path) -> AsyncIterator[Live]:
-    async with serving(store, folder) as running:
+    async with serving(store, recordings=folder) as running:
         yield running
 
 
@@ -137,7 +137,7 @@ async def test_the_end_of_the_server_finishes_the_file(live: Live, folder: Path)
 async def test_limits_end_a_recording_and_not_the_session(
     store: PortraitStore, folder: Path, limit: dict[str, Any], reason: str
 ) -> None:
-    async with serving(store, folder, **limit) as live:
+    async with serving(store, recordings=folder, **limit) as live:
         session = await live.session()
         where = await begin(live, session)
         info = await ended(live, session, where)
@@ -175,7 +175,7 @@ async def test_a_full_disk_ends_a_recording_and_not_the_session(live: Live) -> N
 
 
 async def test_recording_is_off_without_room_for_it(store: PortraitStore, folder: Path) -> None:
-    async with serving(store, folder, recordings_bytes=0) as live:
+    async with serving(store, recordings=folder, recordings_bytes=0) as live:
         session = await live.session()
         made = await live.http.post(path(session), headers=live.auth(session))
         assert made.status_code == 403 and "recordings_bytes" in made.json()["detail"]
