@@ -42,13 +42,13 @@ class Rung(Enum):
 class Bandwidth:
     """One viewer's share."""
 
-    def __init__(self, settings: StreamSettings, now: float) -> None:
+    def __init__(self, settings: StreamSettings) -> None:
         self._usual = settings.bitrate
         self._least, self._most = settings.min_bitrate, settings.max_bitrate
         self._estimate = settings.bitrate
         self._lossless = settings.max_bitrate
         self._reported = float("-inf")
-        self._changed = now - SETTLE_UP
+        self._changed = float("-inf")
         self._patience = SETTLE_UP
         self.rung = Rung.FULL
 

@@ -210,6 +210,7 @@ async def bad_network(
             pts.clear()
             await asyncio.sleep(seconds)
             steady, times = list(arrived), list(pts)
+            lost = relay.lost / max(1, relay.lost + relay.passed)
             relay.cut = True
             await asyncio.sleep(CUT)
             relay.cut = False
@@ -227,7 +228,7 @@ async def bad_network(
                 float("inf"),
             )
         return {
-            "lost": relay.lost / max(1, relay.lost + relay.passed),
+            "lost": lost,
             "fps": (len(steady) - 1) / (steady[-1] - steady[0]),
             "freeze": frozen(played(steady, times, PLAYOUT)),
             "freeze_without_playout": frozen(steady),

@@ -13,15 +13,14 @@ from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic, time
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import av
 import numpy as np
 
 from core import F32, SAMPLE_RATE, WIRE_SAMPLE_RATE, AudioChunk
 from engines.resample import Resampler
-from runtime.media import FeedClosed
-from runtime.session import Session
+from runtime.media import FeedClosed, MediaFeed
 from stream.bandwidth import Bandwidth, Rung
 from stream.codecs import AUDIO_BASE, Opus
 from stream.pacer import Pacer
@@ -44,6 +43,16 @@ ENCODERS: Final = 2
 RATIO: Final = WIRE_SAMPLE_RATE // SAMPLE_RATE
 PACKET: Final = WIRE_SAMPLE_RATE // 50
 "Samples in one 20 ms Opus frame."
+
+
+class Source(Protocol):
+    """What is broadcast: a `runtime.session.Session`."""
+
+    id: str
+    epoch: float
+
+    def watch(self) -> MediaFeed:
+        """A feed of frames and sound."""
 
 
 class Sound:
@@ -87,7 +96,7 @@ class Broadcast:
     """One session's encoders. Made and closed by `Broadcasts`."""
 
     def __init__(
-        self, session: Session, settings: StreamSettings, pool: Executor, stats: EncodeStats
+        self, session: Source, settings: StreamSettings, pool: Executor, stats: EncodeStats
     ) -> None:
         """Nothing runs before `start`. ``pool`` encodes the pictures."""
         self.feed = session.watch()
@@ -201,6 +210,8 @@ class Broadcast:
             )
             self._stats.ms.append(ms)
             for (rendition, _, _), bits in zip(work, encoded, strict=True):
+                rendition.adopt(bits)
+            for (rendition, _, _), bits in zip(work, encoded, strict=True):
                 self._stats.frames += 1
                 self._stats.keys += bits.key
                 self._stats.bits += 8 * sum(map(len, bits.parts))
@@ -224,7 +235,7 @@ class Broadcasts:
     def __init__(self, settings: StreamSettings) -> None:
         self.stats = EncodeStats()
         self._settings = settings
-        self._of: dict[Session, Broadcast] = {}
+        self._of: dict[Source, Broadcast] = {}
         self._pool = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode")
 
     @property
@@ -233,7 +244,7 @@ class Broadcasts:
         return sum(len(broadcast.renditions) for broadcast in self._of.values())
 
     @asynccontextmanager
-    async def watch(self, session: Session) -> AsyncIterator[Broadcast]:
+    async def watch(self, session: Source) -> AsyncIterator[Broadcast]:
         """Be a viewer of a session while it is entered."""
         broadcast = self._of.get(session)
         fresh = broadcast is None or broadcast.ended

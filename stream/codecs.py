@@ -147,6 +147,7 @@ class H264(VideoEncoder):
             "preset": "veryfast",
             "tune": "zerolatency",
             "level": "31",
+            "sc_threshold": "0",  # a fast movement is no reason for a key frame
             "maxrate": str(most),
             # A sixth of a second of the largest rate: bounds key frames also where the rate is low.
             "bufsize": str(most // 6),

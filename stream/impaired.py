@@ -10,9 +10,7 @@ from typing import Any, Final
 
 MOST_WAITING: Final = 20_000
 "Packets under way in the relay; more are lost, as in any router."
-CANDIDATE: Final = re.compile(
-    r"a=candidate:(\S+) 1 udp (\d+) (\d+\.\d+\.\d+\.\d+) (\d+) typ host.*"
-)
+CANDIDATE: Final = re.compile(r"a=candidate:(\S+) 1 udp (\d+) (\d+(?:\.\d+){3}) (\d+) typ host")
 
 
 class _Side(asyncio.DatagramProtocol):

@@ -25,10 +25,12 @@ KEY_COARSER: Final = 2
 "A key frame is this much coarser than its neighbours: it is large, and mended at once."
 SMOOTH: Final = 0.25
 "Weight of the newest frame in the mean size."
-SAVED: Final = 0.5
-"Seconds of bits that quiet frames save up for later ones, at most; debt has the same bound."
+SAVED: Final = 0.1
+"Seconds of bits that quiet frames save up for later ones, at most."
+OWED: Final = 0.5
+"Seconds of bits that large frames may owe: a key frame is paid back by the frames after it."
 STEP_DOWN: Final = -1.0
-STEP_UP: Final = 1.5
+STEP_UP: Final = 3.0
 "Quantiser steps from one frame to the next: bits that are too many are worse than too few."
 
 
@@ -49,8 +51,9 @@ class Quantiser:
 
     def spent(self, bits: int, key: bool) -> None:
         """The frame came out this large."""
-        share, bound = self.bitrate / FPS, SAVED * self.bitrate
-        self._debt = max(-bound, min(bound, self._debt + bits - share))
+        share = self.bitrate / FPS
+        owed = self._debt + bits - share
+        self._debt = max(-SAVED * self.bitrate, min(OWED * self.bitrate, owed))
         if not key:  # how large a key frame is says nothing about the next frame
             self._mean += SMOOTH * (bits - self._mean)
         over = log(max(self._mean, 1.0) / share)

@@ -185,20 +185,26 @@ class Rendition:
         bits = self._encoder.encode(picture, key)
         return Encoded(pts, timestamp, bits.parts, bits.key)
 
+    def adopt(self, frame: Encoded) -> None:
+        """A key frame: the viewers that waited for it change to this rendition.
+
+        To be called for all renditions of a picture before `deliver`, or a viewer would get the
+        picture from both.
+        """
+        for view in list(self.views):
+            if frame.key and view.coming is self:
+                if view.shown is not None:
+                    view.shown.remove(view)
+                view.shown, view.coming = self, None
+
     def deliver(self, frame: Encoded, taken: float) -> None:
         """Queue a frame for the viewers. Never blocks. ``taken``: when it came to the encoder."""
         if frame.key:
             self.keys.made(taken)
         self._sizes.append(8 * sum(map(len, frame.parts)))
         self.measured = sum(self._sizes) * FPS // len(self._sizes)
-        for view in list(self.views):
-            if view.coming is self:
-                if not frame.key:
-                    continue
-                if view.shown is not None:
-                    view.shown.remove(view)
-                view.shown, view.coming = self, None
-            if not view.put(frame):
+        for view in self.views:
+            if view.shown is self and not view.put(frame):
                 self.keys.ask()
 
 

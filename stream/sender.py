@@ -111,7 +111,7 @@ class MediaSender(RTCRtpSender):
         self._broadcast = broadcast
         self._pacer = pacer
         self._clock_rate = VIDEO_CLOCK if kind == "video" else WIRE_SAMPLE_RATE
-        self._bandwidth = Bandwidth(settings, now)
+        self._bandwidth = Bandwidth(settings)
         self._outlet: Outlet | None = None
         self._origin = random.getrandbits(32)  # RTP timestamp of media time 0 (RFC 3550, 5.1)
         self._sequence = random.getrandbits(15)  # not near the wrap, where SRTP may lose count
