@@ -1,7 +1,7 @@
 """``python -m tests.e2e.bench_loss``: what a browser sees through a network that loses packets.
 
-The relay of `stream.impaired` stands between a real chromium and a real server; then it is cut for a
-second. Freezes are the browser's own (webrtc-stats `totalFreezesDuration`).
+The relay of `stream.impaired` stands between a real chromium and a real server, and is cut for a
+second at last. Freezes are the browser's own (webrtc-stats `totalFreezesDuration`).
 """
 
 from __future__ import annotations
