@@ -41,6 +41,8 @@ class MediaFeed:
         self._ended = asyncio.Event()
         self.dropped = 0
         "Frames that were never taken because the viewer was slow."
+        self.watchers = 1
+        "Viewers that it serves: a broadcast has one feed for all of them."
 
     def put(self, audio: AudioChunk | None, video: VideoFrame | None) -> None:
         """Queue what leaves: sound, a picture or both."""
@@ -108,6 +110,11 @@ class MediaHub:
         self.dropped = 0
         "Frames that viewers never took, also those who are gone."
         self._closed = False
+
+    @property
+    def watchers(self) -> int:
+        """Viewers of all open feeds."""
+        return sum(feed.watchers for feed in self.feeds)
 
     def publish(self, audio: AudioChunk | None, video: VideoFrame | None) -> None:
         """Hand sound, a picture or both to all viewers. Never blocks, never copies."""

@@ -298,8 +298,8 @@ class Session:
 
     @property
     def viewers(self) -> int:
-        """Open media feeds."""
-        return len(self._media.feeds)
+        """Who watches, through open media feeds."""
+        return self._media.watchers
 
     @property
     def frame(self) -> int:

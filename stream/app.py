@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from stream.api_record import recording_routes
 from stream.api_sessions import NOT_THERE, session_routes
 from stream.api_speech import SPEECH_PATHS, speech_routes
 from stream.api_whep import whep_routes
+from stream.broadcast import Broadcasts
 from stream.metrics import Metrics
 from stream.publish import Publications
 from stream.recordings import Recordings
@@ -54,15 +56,17 @@ def create_app(
     Its lifespan owns all peers, publications and recordings, which go to the folder
     ``recordings``; without one nothing is recorded.
     """
-    peers = Peers(settings)
+    broadcasts = Broadcasts(settings)
+    peers = Peers(settings, broadcasts)
     recorded = Recordings(recordings, settings)
-    published = Publications(settings)
+    published = Publications(settings, broadcasts)
     tokens = Tokens()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with peers, recorded, published:
-            yield
+        with contextlib.closing(broadcasts):
+            async with peers, recorded, published:
+                yield
 
     app = FastAPI(
         title="Saccade",

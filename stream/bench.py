@@ -42,9 +42,10 @@ from runtime.portraits import PortraitStore
 from runtime.session import Session
 from runtime.sessions import Sessions
 from runtime.settings import RuntimeSettings
-from stream.codecs import Vp8
+from stream.bandwidth import Rung
+from stream.codecs import VIDEO_BASE, Vp8
+from stream.rendition import Scale
 from stream.settings import StreamSettings
-from stream.tracks import VIDEO_BASE
 
 WINDOW_MS: Final = 1000 * WINDOW_FRAMES / FPS
 BYTES: Final = {"openvino-int8": 1, "openvino": 2, "cuda": 4}
@@ -98,7 +99,7 @@ class Seen:
 
 async def watch(session: Session, seconds: float, voice: F32) -> Seen:
     """View a session, have it speak now and then, encode every picture."""
-    seen, encoder = Seen(), Vp8(StreamSettings())
+    seen, encoder, scale = Seen(), Vp8(StreamSettings()), Scale()
     loop = asyncio.get_running_loop()
     began = time.monotonic()
     end = began + seconds
@@ -115,7 +116,7 @@ async def watch(session: Session, seconds: float, voice: F32) -> Seen:
         start = time.perf_counter()
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts, frame.time_base = pts * VIDEO_CLOCK // SAMPLE_RATE, VIDEO_BASE
-        encoder.encode(frame)
+        encoder.encode(scale.to(frame, Rung.FULL), False)
         seen.encode_ms.append((time.perf_counter() - start) * 1e3)
 
     async def look(feed: Any) -> None:

@@ -1,169 +1,170 @@
-"""Encoders tuned for a 25 fps talking head. They keep aiortc's packetisers.
+"""Encoders tuned for a 25 fps talking head. Their bit rate can be changed at any time.
 
-One encoder a viewer for now, so a key frame on joining comes by itself. Medians of a moving
-512×512 portrait at 1.5 Mbit/s on one core of a server CPU: RGB → YUV 0.5 ms, VP8 1.9 ms
-(41.7 dB), H.264 2.5 ms (42.3 dB), Opus 0.2 ms.
+Medians of a moving 512×512 portrait at 1.5 Mbit/s on one core of a server CPU: RGB → YUV 0.5 ms,
+VP8 1.9 ms, H.264 2.5 ms (48.7 and 48.9 dB), Opus 0.2 ms.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-import aiortc.codecs
 import av
-from aiortc.codecs.base import Encoder
-from aiortc.codecs.h264 import H264Encoder
-from aiortc.codecs.vpx import Vp8Encoder
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from av.frame import Frame
 from av.video.frame import PictureType
-from av.video.reformatter import VideoReformatter
 
 from core import FPS, VIDEO_CLOCK, WIRE_SAMPLE_RATE
+from stream.aiortc_ways import PAYLOAD, h264_payloads
+from stream.quantiser import FINEST, START, Quantiser
 from stream.settings import StreamSettings
 
-CHANGE: Final = 0.25
-"A bit rate that differs less than this is not worth a new encoder and its key frame."
-SETTLE_DOWN: Final = 2.0
-"Seconds after a change before the bit rate may fall: a receiver in trouble can not wait long."
-SETTLE_UP: Final = 10.0
-"Seconds after a change before it may rise: more quality is not urgent."
 AUDIO_BITRATE: Final = 48_000
+AUDIO_LOSS: Final = 10
+"Per cent of packets that Opus expects to be lost: how much it repeats in the next one."
+VIDEO_BASE: Final = Fraction(1, VIDEO_CLOCK)
+AUDIO_BASE: Final = Fraction(1, WIRE_SAMPLE_RATE)
+VP8_HEAD: Final = 4
+"Bytes of a VP8 payload descriptor with a 15-bit picture id (RFC 7741 section 4.2)."
+UNREACHABLE: Final = 50_000
+"Bit/s that no picture is so coarse for: libvpx then always takes the quantiser it is told."
 
 
-class Rate:
-    """The bit rate of one encoder, with hysteresis: each change costs a key frame."""
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """One picture's bit stream, in RTP payloads."""
 
-    def __init__(self, settings: StreamSettings, now: float) -> None:
-        self._low, self._high = settings.min_bitrate, settings.max_bitrate
-        self.wanted = settings.bitrate
-        self.used = settings.bitrate
-        self._changed = now
+    parts: tuple[bytes, ...]
+    "VP8: without their descriptors, which hold a picture id of each viewer's own."
+    key: bool
 
-    def ask(self, bitrate: int) -> None:
-        """The receiver's estimate (REMB), bit/s."""
-        self.wanted = max(self._low, min(self._high, bitrate))
-
-    def due(self, now: float) -> bool:
-        """Whether to rebuild the encoder at the wanted rate now; if so, it counts as done."""
-        step = (self.wanted - self.used) / self.used
-        settle = SETTLE_UP if step > 0 else SETTLE_DOWN
-        if abs(step) <= CHANGE or now - self._changed < settle:
-            return False
-        self.used, self._changed = self.wanted, now
-        return True
+    @property
+    def size(self) -> int:
+        """In bits."""
+        return 8 * sum(map(len, self.parts))
 
 
-class Video:
-    """What both video encoders share: libav context, rate, key frames."""
+class VideoEncoder(ABC):
+    """A libav encoder that makes key frames on demand only."""
 
-    def __init__(self, name: str, settings: StreamSettings, options: dict[str, str]) -> None:
-        self._name = name
-        self._options = options
-        self.rate = Rate(settings, time.monotonic())
-        self._reformatter = VideoReformatter()
+    def __init__(self, settings: StreamSettings) -> None:
+        self.bitrate = settings.bitrate
+        "Bit/s; may be set at any time."
+        self._settings = settings
         self._context: Any = None
 
-    def encode(self, frame: av.VideoFrame, key: bool) -> bytes:
-        """One frame, RGB or YUV → its bit stream."""
-        context = self._context
-        size = (frame.width, frame.height)
-        if context is None or (context.width, context.height) != size:
-            context = self._open(*size)
-        elif self.rate.due(time.monotonic()):
-            context = self._open(*size)
-        yuv = self._reformatter.reformat(frame, format="yuv420p")
-        yuv.pts, yuv.time_base = frame.pts, frame.time_base
-        yuv.pict_type = PictureType.I if key else PictureType.NONE
-        return b"".join(bytes(packet) for packet in context.encode(yuv))
+    def encode(self, picture: av.VideoFrame, key: bool) -> Bits:
+        """One frame, YUV 4:2:0 → its payloads. Another size than before opens a new encoder."""
+        size = (picture.width, picture.height)
+        if self._context is None or (self._context.width, self._context.height) != size:
+            self._context, key = self._open(*size), True
+        picture.pict_type = PictureType.I if key else PictureType.NONE
+        self._steer(self._context, key)
+        packets = self._context.encode(picture)
+        bits = Bits(
+            tuple(self._split(b"".join(bytes(packet) for packet in packets))),
+            any(packet.is_keyframe for packet in packets),
+        )
+        self._spent(bits)
+        return bits
 
-    def _open(self, width: int, height: int) -> Any:
-        context: Any = av.CodecContext.create(self._name, "w")
+    @abstractmethod
+    def _open(self, width: int, height: int) -> Any: ...
+
+    @abstractmethod
+    def _steer(self, context: Any, key: bool) -> None:
+        """Set the open encoder to the wanted bit rate."""
+
+    @abstractmethod
+    def _spent(self, bits: Bits) -> None:
+        """A frame came out."""
+
+    @abstractmethod
+    def _split(self, stream: bytes) -> list[bytes]: ...
+
+    def _create(self, name: str, width: int, height: int) -> Any:
+        context: Any = av.CodecContext.create(name, "w")
         context.width, context.height = width, height
         context.pix_fmt = "yuv420p"
         context.framerate = Fraction(FPS)
-        context.time_base = Fraction(1, VIDEO_CLOCK)
+        context.time_base = VIDEO_BASE
         context.gop_size = 3000  # key frames on demand: when a viewer joins or loses one
         context.thread_count = 1  # sessions share the cores; slices would only add bits
-        rate = self.rate.used
-        context.bit_rate = rate
-        context.options = self._options | {"maxrate": str(rate), "bufsize": str(rate // 2)}
-        if self._name == "libx264":
-            context.profile = "Baseline"
-        else:
-            context.qmin, context.qmax = 4, 52
-            context.options |= {"minrate": str(rate)}
-        self._context = context
         return context
 
 
-class Vp8(Vp8Encoder):
-    """libvpx in real-time mode (RFC 7741 payload by aiortc)."""
+class Vp8(VideoEncoder):
+    """libvpx in real-time mode. Its rate is steered by `stream.quantiser`."""
 
     def __init__(self, settings: StreamSettings) -> None:
-        super().__init__()
-        self._video = Video(
-            "libvpx",
-            settings,
-            {
-                "deadline": "realtime",
-                "cpu-used": "-8",
-                "lag-in-frames": "0",
-                "static-thresh": "1",
-                "overshoot-pct": "15",
-                "undershoot-pct": "100",
-                "noise-sensitivity": "0",
-            },
-        )
+        super().__init__(settings)
+        self._quantiser = Quantiser(settings.bitrate)
 
-    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """See aiortc's Encoder; the timestamp is in 90 kHz ticks."""
-        assert isinstance(frame, av.VideoFrame) and frame.pts is not None
-        payloads = self._packetize(self._video.encode(frame, force_keyframe), self.picture_id)
-        self.picture_id = (self.picture_id + 1) % (1 << 15)
-        return payloads, frame.pts
+    def _open(self, width: int, height: int) -> Any:
+        context = self._create("libvpx", width, height)
+        context.bit_rate = UNREACHABLE
+        context.qmin, context.qmax = FINEST, round(START)
+        context.options = {
+            "deadline": "realtime",
+            "cpu-used": "-8",
+            "lag-in-frames": "0",
+            "static-thresh": "1",
+            "noise-sensitivity": "0",
+            "minrate": str(UNREACHABLE),
+            "maxrate": str(UNREACHABLE),
+            "bufsize": str(UNREACHABLE),
+            "undershoot-pct": "100",
+            "overshoot-pct": "15",
+        }
+        self._quantiser = Quantiser(self.bitrate)
+        return context
 
-    @property
-    def target_bitrate(self) -> int:
-        """Bit/s in use."""
-        return self._video.rate.used
+    def _steer(self, context: Any, key: bool) -> None:
+        self._quantiser.bitrate = self.bitrate
+        context.qmax = self._quantiser.next(key)
 
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self._video.rate.ask(bitrate)
+    def _spent(self, bits: Bits) -> None:
+        self._quantiser.spent(bits.size, bits.key)
 
-
-class H264(H264Encoder):
-    """x264, constrained baseline, no B-frames (RFC 6184 payload by aiortc)."""
-
-    def __init__(self, settings: StreamSettings) -> None:
-        super().__init__()
-        self._video = Video(
-            "libx264", settings, {"preset": "veryfast", "tune": "zerolatency", "level": "31"}
-        )
-
-    def _encode_frame(self, frame: av.VideoFrame, force_keyframe: bool) -> Iterator[bytes]:
-        yield from self._split_bitstream(self._video.encode(frame, force_keyframe))
-
-    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """See aiortc's Encoder; the timestamp is in 90 kHz ticks."""
-        assert isinstance(frame, av.VideoFrame) and frame.pts is not None
-        return self._packetize(self._encode_frame(frame, force_keyframe)), frame.pts
-
-    @property
-    def target_bitrate(self) -> int:
-        """Bit/s in use."""
-        return self._video.rate.used
-
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self._video.rate.ask(bitrate)
+    def _split(self, stream: bytes) -> list[bytes]:
+        step = PAYLOAD - VP8_HEAD
+        return [stream[at : at + step] for at in range(0, len(stream), step)]
 
 
-class Opus(Encoder):
+class H264(VideoEncoder):
+    """x264, constrained baseline, no B-frames (RFC 6184 payload by aiortc).
+
+    x264 follows a changed bit rate only where it is a constant one, with the size of the buffer it
+    was opened with, and never above the rate it was opened with. So it is opened at the largest.
+    """
+
+    def _open(self, width: int, height: int) -> Any:
+        context = self._create("libx264", width, height)
+        most = self._settings.max_bitrate
+        context.bit_rate = most
+        context.profile = "Baseline"
+        context.options = {
+            "preset": "veryfast",
+            "tune": "zerolatency",
+            "level": "31",
+            "sc_threshold": "0",  # a fast movement is no reason for a key frame
+            "maxrate": str(most),
+            # A sixth of a second of the largest rate: bounds key frames also where the rate is low.
+            "bufsize": str(most // 6),
+        }
+        context.open()
+        return context
+
+    def _steer(self, context: Any, key: bool) -> None:
+        context.bit_rate = self.bitrate
+
+    def _spent(self, bits: Bits) -> None: ...
+
+    def _split(self, stream: bytes) -> list[bytes]:
+        return h264_payloads(stream)
+
+
+class Opus:
     """Mono speech with in-band error correction (RFC 6716 section 2.1.7, RFC 7587)."""
 
     def __init__(self) -> None:
@@ -171,28 +172,25 @@ class Opus(Encoder):
         context.bit_rate = AUDIO_BITRATE
         context.format, context.layout = "s16", "mono"
         context.sample_rate = WIRE_SAMPLE_RATE
-        context.time_base = Fraction(1, WIRE_SAMPLE_RATE)
-        context.options = {"application": "voip", "fec": "1", "packet_loss": "5"}
+        context.time_base = AUDIO_BASE
+        context.options = {"application": "voip", "fec": "1", "packet_loss": str(AUDIO_LOSS)}
         self._context = context
 
-    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """20 ms of s16 mono at 48 kHz → one packet; the timestamp is the frame's own pts."""
-        assert isinstance(frame, av.AudioFrame) and frame.pts is not None
-        pts = frame.pts  # the codec moves it to make up for its own delay
-        return [bytes(packet) for packet in self._context.encode(frame)], pts
-
-    def pack(self, packet: Any) -> tuple[list[bytes], int]:
-        """See aiortc's Encoder: a packet that is encoded already."""
-        return [bytes(packet)], packet.pts
+    def encode(self, frame: av.AudioFrame) -> bytes:
+        """20 ms of s16 mono at 48 kHz → one packet."""
+        return b"".join(bytes(packet) for packet in self._context.encode(frame))
 
 
-def encoder_for(codec: RTCRtpCodecParameters, settings: StreamSettings) -> Encoder:
+def video_encoder(mime: str, settings: StreamSettings) -> VideoEncoder:
     """A new encoder of a negotiated codec. Raises ValueError for one nobody knows."""
-    match codec.mimeType.lower():
+    match mime.lower():
         case "video/vp8":
             return Vp8(settings)
         case "video/h264":
             return H264(settings)
-        case "audio/opus":
-            return Opus()
-    return aiortc.codecs.get_encoder(codec)
+    raise ValueError(f"There is no encoder for {mime}.")
+
+
+def vp8_payload(part: bytes, first: bool, picture: int) -> bytes:
+    """A VP8 part with its descriptor. Source: RFC 7741 section 4.2."""
+    return bytes((0x90 if first else 0x80, 0x80, 0x80 | picture >> 8 & 0x7F, picture & 0xFF)) + part

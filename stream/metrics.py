@@ -61,6 +61,18 @@ class Metrics(Collector):
             "Median time to render a frame, worst session",
             value=max(times, default=0.0) / 1000,
         )
+        encoding = self._peers.broadcasts
+        yield GaugeMetricFamily(
+            "saccade_encode_seconds",
+            "Median time to encode a picture for all its viewers",
+            value=median(encoding.stats.ms or [0.0]) / 1000,
+        )
+        yield GaugeMetricFamily(
+            "saccade_renditions", "Video encoders that run", value=encoding.renditions
+        )
+        yield CounterMetricFamily(
+            "saccade_keyframes", "Key frames encoded", value=encoding.stats.keys
+        )
         renderers = [session.renderer for session in self._sessions.list()]
         yield GaugeMetricFamily(
             "saccade_degraded",

@@ -58,6 +58,16 @@ class Pacer:
         self._video_left = leaves
         return leaves - now
 
+    def encoded_wait(self, pts: int, now: float) -> float:
+        """Seconds until an encoded frame at ``pts`` leaves, however late it is.
+
+        Later frames are made from it, so leaving it out would cost a key frame and a freeze until
+        that comes. Late frames keep `VIDEO_GAP`, which makes up for a delay at twice the rate.
+        """
+        leaves = max(now, self._due(pts), self._video_left + VIDEO_GAP)
+        self._video_left = leaves
+        return leaves - now
+
     def audio_wait(self, pts: int, now: float) -> float | None:
         """Seconds until the sound at ``pts`` leaves; None when it is too late to be heard."""
         wait = self._due(pts) - now

@@ -1,14 +1,12 @@
-"""One RTCPeerConnection, from offer to closed. Owns its feed, tracks and tasks."""
+"""One RTCPeerConnection, from offer to closed. Owns its senders and tasks."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
@@ -17,28 +15,25 @@ from aiortc import (
     RTCConfiguration,
     RTCIceCandidate,
     RTCPeerConnection,
-    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
 
 from core import Busy, InvalidInput
-from runtime.media import MediaFeed
 from runtime.session import Session
+from stream import aiortc_ways
+from stream.broadcast import Broadcast, Broadcasts
 from stream.ice import ice_servers
 from stream.ingest import Floor, RtpAudio
 from stream.offer import Offer, hidden, reachable
 from stream.pacer import Pacer
 from stream.sender import MediaSender
 from stream.settings import StreamSettings
-from stream.tracks import AudioTrack, VideoTrack
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-CONSENT_CHECKS: Final = 3
-"Unanswered consent checks (RFC 7675) after which a network is taken for lost."
 CLOSE_TIMEOUT: Final = 5.0
 "Seconds for saying goodbye; a connection that can not be closed by then is left behind."
 REFUSALS: Final = (
@@ -46,8 +41,6 @@ REFUSALS: Final = (
     InternalError, InvalidAccessError, InvalidStateError, OperationError,
 )  # fmt: skip
 "What aiortc raises on descriptions it can not use."
-SENDER: Final = "_RTCRtpTransceiver__sender"
-"Where aiortc keeps a transceiver's sender."
 DIRECTIONS: Final = {
     (True, True): "sendrecv",
     (True, False): "sendonly",
@@ -65,7 +58,7 @@ class Peer:
         session: Session,
         settings: StreamSettings,
         *,
-        pool: Executor,
+        broadcasts: Broadcasts,
         floor: Floor,
         closed: Callable[[Peer], None],
     ) -> None:
@@ -74,7 +67,7 @@ class Peer:
         Args:
             session: What it watches.
             settings: Limits.
-            pool: Encodes pictures.
+            broadcasts: Encode what it watches, together with its other viewers.
             floor: Decides whose microphone speaks.
             closed: Called once, when everything this peer owned is gone.
         """
@@ -83,7 +76,7 @@ class Peer:
         self.session = session
         self.ufrag = ""
         self._settings = settings
-        self._pool = pool
+        self._broadcasts = broadcasts
         self._floor = floor
         self._closed = closed
         self._began = time.monotonic()
@@ -125,37 +118,30 @@ class Peer:
 
     async def _attach(self, offer: Offer) -> None:
         """Send what the offer asks for, and take no pictures: nobody would look at them."""
-        feed = await self._stack.enter_async_context(self.session.watch())
         session, now = self.session, time.monotonic()
+        broadcast = await self._stack.enter_async_context(self._broadcasts.watch(session))
         pacer = Pacer(lambda: session.epoch, wall=time.time(), now=now)
-        tracks: dict[str, MediaStreamTrack] = {}
-        if "video" in offer.kinds:
-            tracks["video"] = VideoTrack(feed, pacer)
-        if "audio" in offer.kinds:
-            tracks["audio"] = AudioTrack(feed, pacer)
+        wanted = set(offer.kinds)
         for line in self._pc.getTransceivers():
             # aiortc keeps the offered direction as seen from here: we send where they receive.
-            track = None
-            if line._offerDirection in ("sendonly", "sendrecv"):
-                track = tracks.pop(line.kind, None)
-            hears = line.kind == "audio"
-            line.direction = DIRECTIONS[track is not None, hears]
-            if track is not None:
-                self._use(line, track, pacer)
-        self._spawn(self._watch(feed), "watch")
+            sends = line.kind in wanted and line._offerDirection in ("sendonly", "sendrecv")
+            line.direction = DIRECTIONS[sends, line.kind == "audio"]
+            if sends:
+                wanted.remove(line.kind)
+                sender = MediaSender(
+                    "video" if line.kind == "video" else "audio",
+                    line.sender.transport,
+                    broadcast=broadcast,
+                    pacer=pacer,
+                    settings=self._settings,
+                )
+                if line.kind == "video":
+                    sender.first_left = self._first_picture
+                self._senders[line.kind] = sender
+                aiortc_ways.replace_sender(line, sender)
+        self._spawn(self._watch(broadcast), "watch")
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(self._settings.connect_timeout, self._never_connected)
-
-    def _use(self, line: RTCRtpTransceiver, track: MediaStreamTrack, pacer: Pacer) -> None:
-        """Put our sender in the place of aiortc's, which has not started."""
-        sender = MediaSender(
-            track, line.sender.transport, pacer=pacer, pool=self._pool, settings=self._settings
-        )
-        sender._stream_id = line.sender._stream_id
-        if line.kind == "video":
-            sender.first_left = self._first_picture
-        self._senders[line.kind] = sender
-        setattr(line, SENDER, sender)
 
     def _first_picture(self) -> None:
         took = time.monotonic() - self._began
@@ -211,9 +197,9 @@ class Peer:
             self._closed(self)
         log.info("viewer gone", extra={"session": self.session.id})
 
-    async def _watch(self, feed: MediaFeed) -> None:
+    async def _watch(self, broadcast: Broadcast) -> None:
         """Close when the session ends."""
-        await feed.wait_closed()
+        await broadcast.wait_closed()
         self._close_soon()
 
     def _never_connected(self) -> None:
@@ -252,10 +238,3 @@ class Peer:
         task = asyncio.create_task(work, name=f"{name} {self.session.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def tune_ice(settings: StreamSettings) -> None:
-    """aioice notices a lost network after 30 s, by constants; a place is not held that long."""
-    ice: Any = importlib.import_module("aioice.ice")
-    ice.CONSENT_FAILURES = CONSENT_CHECKS
-    ice.CONSENT_INTERVAL = settings.disconnect_grace / CONSENT_CHECKS

@@ -12,7 +12,6 @@ import logging
 import random
 import secrets
 import time
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -21,7 +20,6 @@ from typing import Final, Literal
 
 import httpx
 from aiortc import (
-    MediaStreamTrack,
     RTCBundlePolicy,
     RTCConfiguration,
     RTCPeerConnection,
@@ -30,14 +28,14 @@ from aiortc import (
 )
 
 from core import Busy, NotFound
-from runtime.media import MediaFeed
 from runtime.session import Session
+from stream import aiortc_ways
+from stream.broadcast import Broadcast, Broadcasts
 from stream.ice import ice_servers
 from stream.pacer import Pacer
-from stream.peer import CLOSE_TIMEOUT, REFUSALS, SENDER
+from stream.peer import CLOSE_TIMEOUT, REFUSALS
 from stream.sender import MediaSender
 from stream.settings import StreamSettings
-from stream.tracks import AudioTrack, VideoTrack
 from stream.whip import Places, Refused, Trouble, Whip, shown
 
 log = logging.getLogger(__name__)
@@ -51,8 +49,6 @@ GIVE_UP: Final = 300.0
 "Seconds without being live after which nobody waits any longer."
 KEEP: Final = 1.0
 "Seconds between two words to the session that it is still wanted."
-ENCODERS: Final = 2
-"Threads that encode pictures."
 Codec = Literal["h264", "vp8"]
 
 
@@ -83,28 +79,27 @@ class PublicationInfo:
 def attach(
     pc: RTCPeerConnection,
     session: Session,
-    feed: MediaFeed,
+    broadcast: Broadcast,
     *,
     codec: Codec | None,
-    pool: Executor,
     settings: StreamSettings,
 ) -> None:
     """Put the session's sound and pictures on a connection that has no transceivers yet."""
-    now = time.monotonic()
-    pacer = Pacer(lambda: session.epoch, wall=time.time(), now=now)
-    tracks: tuple[MediaStreamTrack, ...] = (VideoTrack(feed, pacer), AudioTrack(feed, pacer))
-    for track in tracks:
-        line = pc.addTransceiver(track.kind, direction="sendonly")
-        wanted = {"audio": "opus", "video": codec}[track.kind]
+    pacer = Pacer(lambda: session.epoch, wall=time.time(), now=time.monotonic())
+    kinds: tuple[tuple[Literal["audio", "video"], str | None], ...] = (
+        ("video", codec),
+        ("audio", "opus"),
+    )
+    for kind, wanted in kinds:
+        line = pc.addTransceiver(kind, direction="sendonly")
         if wanted is not None:
-            known = RTCRtpSender.getCapabilities(track.kind).codecs
-            names = {f"{track.kind}/{wanted}", f"{track.kind}/rtx"}
+            known = RTCRtpSender.getCapabilities(kind).codecs
+            names = {f"{kind}/{wanted}", f"{kind}/rtx"}
             line.setCodecPreferences([c for c in known if c.mimeType.lower() in names])
         sender = MediaSender(
-            track, line.sender.transport, pacer=pacer, pool=pool, settings=settings
+            kind, line.sender.transport, broadcast=broadcast, pacer=pacer, settings=settings
         )
-        sender._stream_id = line.sender._stream_id
-        setattr(line, SENDER, sender)
+        aiortc_ways.replace_sender(line, sender)
 
 
 def delay(failures: int, chance: float) -> float:
@@ -124,7 +119,7 @@ class Publication:
         codec: Codec | None,
         *,
         whip: Whip,
-        pool: Executor,
+        broadcasts: Broadcasts,
         settings: StreamSettings,
     ) -> None:
         """Nothing is sent before `run`."""
@@ -132,7 +127,7 @@ class Publication:
         self.session = session
         self.info = PublicationInfo(self.id, shown(url), State.CONNECTING, "", 0)
         self._url, self._token, self._codec = url, token, codec
-        self._whip, self._pool, self._settings = whip, pool, settings
+        self._whip, self._broadcasts, self._settings = whip, broadcasts, settings
         self._owed: httpx.URL | None = None  # a resource that the server may still hold
         self._servers = settings.ice_servers
         self._live_since: float | None = None
@@ -172,11 +167,8 @@ class Publication:
         pc.on("connectionstatechange", changed.set)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close, pc)
-            feed = await stack.enter_async_context(self.session.watch())
-            attach(
-                pc, self.session, feed,
-                codec=self._codec, pool=self._pool, settings=self._settings,
-            )  # fmt: skip
+            broadcast = await stack.enter_async_context(self._broadcasts.watch(self.session))
+            attach(pc, self.session, broadcast, codec=self._codec, settings=self._settings)
             await pc.setLocalDescription(await pc.createOffer())
             answer = await self._whip.offer(self._url, pc.localDescription.sdp, self._token)
             self._owed = answer.resource
@@ -238,18 +230,16 @@ async def _until(pc: RTCPeerConnection, changed: asyncio.Event, states: set[str]
 class Publications:
     """Owner of all publications. ``async with``: leaving it ends them, at their servers too."""
 
-    def __init__(self, settings: StreamSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: StreamSettings, broadcasts: Broadcasts) -> None:
+        self._settings, self._broadcasts = settings, broadcasts
         self._places = Places(settings.publish_to)
         self._stack = AsyncExitStack()
         self._whip: Whip | None = None
-        self._pool: Executor | None = None
         self._known: dict[Publication, asyncio.Task[None]] = {}  # oldest first
 
     async def __aenter__(self) -> Publications:
         if self._places:
             self._whip = await self._stack.enter_async_context(Whip(self._places))
-            self._pool = self._stack.enter_context(ThreadPoolExecutor(ENCODERS, "publish"))
         return self
 
     async def __aexit__(
@@ -282,10 +272,10 @@ class Publications:
             )
         for old in failed[: len(mine) + 1 - self._settings.max_publications]:
             self._known[old].cancel()
-        assert self._whip is not None and self._pool is not None, "enter Publications first"
+        assert self._whip is not None, "enter Publications first"
         publication = Publication(
             session, where, token, codec,
-            whip=self._whip, pool=self._pool, settings=self._settings,
+            whip=self._whip, broadcasts=self._broadcasts, settings=self._settings,
         )  # fmt: skip
         name = f"publication {publication.id}"
         task = asyncio.create_task(self._own(publication), name=name)

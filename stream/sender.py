@@ -1,49 +1,90 @@
-"""An RTP sender that follows the media clock, in the place of aiortc's.
+"""The RTP of one viewer's track, in the place of aiortc's sender.
 
-aiortc's `RTCRtpSender` does the RTP work; three of its ways do not suit a server:
+Pictures and sound come encoded (`stream.broadcast`); here they get a viewer's own numbers and leave
+when they are due. What is other than in aiortc, which does the RTCP and negotiation still:
 
-- its sender reports pair an RTP timestamp with the moment the packet was *sent*, so encoding time
-  and late first frames become an offset between voice and lips. Here a report says which RTP
-  timestamp the media clock presents at its own NTP time (RFC 3550 section 6.4.1), for both tracks
-  from the same clock;
-- it encodes in the event loop's default thread pool, behind whatever else blocks there. Here
-  pictures have a pool of their own; sound (0.2 ms) is encoded in place;
-- it answers each picture-loss indication with a key frame. Here they come twice a second at most.
-
-Encoding once for all viewers of a session goes in at `_encode`.
+- sender reports say which RTP timestamp the media clock presents at a report's NTP time (RFC 3550
+  section 6.4.1), for both tracks from the same clock. aiortc pairs a timestamp with the moment the
+  packet was sent, so late first frames become an offset between voice and lips;
+- the packets of a large frame are spread over a part of the frame time. aiortc sends them back to
+  back, which overflows the queues of slow links just when a key frame matters;
+- packets are kept for about three seconds, as aiortc's 128 do not outlast a key frame, and resent
+  at a bounded rate;
+- key frames and bit rates are asked of the encoder that all viewers share.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
+import logging
+import random
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from math import ceil
+from typing import Any, Final, Literal
 
-from aiortc import MediaStreamTrack, RTCRtpSender
-from aiortc.codecs.base import Encoder
+from aiortc import RTCRtpSender, clock
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.rtcrtpsender import RTCEncodedFrame
-from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, compute_audio_level_dbov
-from av import AudioFrame
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    AnyRtcpPacket,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    RtcpSrPacket,
+    RtpPacket,
+    unpack_remb_fci,
+    wrap_rtx,
+)
 
-from core import VIDEO_CLOCK, WIRE_SAMPLE_RATE
-from stream.codecs import encoder_for
+from core import FPS, VIDEO_CLOCK, WIRE_SAMPLE_RATE
+from runtime.media import FeedClosed
+from stream import aiortc_ways
+from stream.bandwidth import Bandwidth
+from stream.broadcast import Broadcast
+from stream.codecs import vp8_payload
 from stream.pacer import Pacer
+from stream.rendition import Encoded, Outlet, View
 from stream.settings import StreamSettings
 
+log = logging.getLogger(__name__)
+
 HISTORY: Final = 1024
-"RTP packets kept for retransmission, about three seconds; aiortc's 128 do not outlast a key frame."
-KEY_GAP: Final = 0.5
-"Least seconds between key frames that receivers ask for."
+"Packets kept for retransmission, about three seconds."
+RESEND_RATE: Final = 400
+"Packets resent a second, at most, and a second's worth at once: a whole second of 3 Mbit/s."
+SPREAD: Final = 0.7 / FPS
+"Seconds within which the packets of one frame leave."
+AT_ONCE: Final = 10
+"Packets that leave together: twice a usual frame, which so is not delayed."
+TICK: Final = 0.004
+"Seconds between two groups of packets: event loops sleep in milliseconds."
 WRAP: Final = 1 << 32
 
-# aiortc keeps these to itself; a test fails when a new version moves them.
-ENCODER: Final = "_RTCRtpSender__encoder"
-LAST_TIMESTAMP: Final = "_RTCRtpSender__rtp_timestamp"
-LAST_REPORT: Final = "_RTCRtpSender__lsr"
+
+def spread(packets: int) -> Iterator[int]:
+    """How many packets leave in each group, `TICK` apart: all at once, or over `SPREAD`."""
+    groups = int(SPREAD / TICK)
+    size = max(AT_ONCE, ceil(packets / groups))
+    while packets > 0:
+        yield min(size, packets)
+        packets -= size
+
+
+class Budget:
+    """Packets that may be resent: a token bucket. Pure."""
+
+    def __init__(self, now: float) -> None:
+        self._left = float(RESEND_RATE)
+        self._at = now
+
+    def take(self, now: float) -> bool:
+        """Whether one more may go."""
+        self._left = min(RESEND_RATE, self._left + (now - self._at) * RESEND_RATE)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class MediaSender(RTCRtpSender):
@@ -51,77 +92,176 @@ class MediaSender(RTCRtpSender):
 
     def __init__(
         self,
-        track: MediaStreamTrack,
+        kind: Literal["audio", "video"],
         transport: Any,
         *,
+        broadcast: Broadcast,
         pacer: Pacer,
-        pool: Executor,
         settings: StreamSettings,
     ) -> None:
-        """``pool`` encodes the pictures."""
-        super().__init__(track, transport)
+        """Args:
+        kind: The track.
+        transport: aiortc's DTLS transport.
+        broadcast: Where the encoded frames come from.
+        pacer: The viewer's clock, of both its tracks.
+        settings: Bounds of the bit rate.
+        """
+        super().__init__(kind, transport)
+        now = time.monotonic()
+        self._broadcast = broadcast
         self._pacer = pacer
-        self._pool = pool
-        self._settings = settings
-        self._rate = VIDEO_CLOCK if track.kind == "video" else WIRE_SAMPLE_RATE
-        self._encoded: int | None = None  # media timestamp of the last encoded frame
-        self._origin: int | None = None  # RTP timestamp of media time 0
-        self._key_wanted = True
-        self._key_sent = float("-inf")
+        self._clock_rate = VIDEO_CLOCK if kind == "video" else WIRE_SAMPLE_RATE
+        self._bandwidth = Bandwidth(settings)
+        self._outlet: Outlet | None = None
+        self._origin = random.getrandbits(32)  # RTP timestamp of media time 0 (RFC 3550, 5.1)
+        self._sequence = random.getrandbits(15)  # not near the wrap, where SRTP may lose count
+        self._picture = random.getrandbits(15)
+        self._rtx_sequence = random.getrandbits(15)
+        self._header = aiortc_ways.header_of(self)
+        self._history: dict[int, RtpPacket] = {}
+        self._budget = Budget(now)
+        self.packets = 0
+        self.octets = 0
         self.left: tuple[float, float] | None = None
         "Media time of what left last, and the monotonic time then, seconds."
         self.first_left: Callable[[], None] = lambda: None
         "Called once, when the first frame is about to leave."
 
-    async def _next_encoded_frame(self, codec: RTCRtpCodecParameters) -> RTCEncodedFrame | None:
-        if self._origin is None and self._encoded is not None:  # the first frame has just been sent
-            self._origin = (getattr(self, LAST_TIMESTAMP) - self._encoded) % WRAP
-        frame = await self.track.recv()
+    @property
+    def outlet(self) -> Outlet | None:
+        """What waits to be sent; None before the viewer is connected."""
+        return self._outlet
+
+    async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
+        """aiortc's task of a connected sender."""
+        aiortc_ways.started(self).set()
+        assert codec.payloadType is not None
+        self._header = aiortc_ways.header_of(self)
+        vp8 = codec.mimeType.lower() == "video/vp8"
+        try:
+            if self.kind == "video":
+                self._outlet = self._broadcast.see(codec.mimeType, self._bandwidth)
+            else:
+                self._outlet = self._broadcast.hear()
+            while True:
+                frame = await self._outlet.take()
+                await self._send_frame(frame, self._packets(frame, codec.payloadType, vp8))
+        except (asyncio.CancelledError, ConnectionError, FeedClosed):
+            pass
+        except Exception:
+            log.exception("sending failed")
+        finally:
+            if self._outlet is not None:
+                self._broadcast.leave(self._outlet)
+            aiortc_ways.exited(self).set()
+
+    async def _send_frame(self, frame: Encoded, packets: Iterator[RtpPacket]) -> None:
+        now = time.monotonic()
+        if self.kind == "video":
+            wait: float | None = self._pacer.encoded_wait(frame.pts, now)
+        else:
+            wait = self._pacer.audio_wait(frame.pts, now)
+        if wait is None:
+            return
+        await asyncio.sleep(wait)
         if not self._enabled:
-            return None
-        encoder: Encoder | None = getattr(self, ENCODER)
-        if encoder is None:
-            encoder = encoder_for(codec, self._settings)
-            setattr(self, ENCODER, encoder)  # where aiortc tells it the receiver's bit rate
-        level = compute_audio_level_dbov(frame) if isinstance(frame, AudioFrame) else None
-        payloads, timestamp = await self._encode(encoder, frame)
-        if not payloads:
-            return None
+            return
+        began = time.monotonic()
         if self.left is None:
             self.first_left()
-        self.left = (timestamp / self._rate, time.monotonic())
-        self._encoded = timestamp
-        return RTCEncodedFrame(payloads, timestamp, level)  # type: ignore[arg-type]
+        self.left = (frame.timestamp / self._clock_rate, began)
+        for group, count in enumerate(spread(len(frame.parts))):
+            if group:
+                await asyncio.sleep(max(0.0, began + group * TICK - time.monotonic()))
+            for _ in range(count):
+                packet = next(packets)
+                self._history[packet.sequence_number % HISTORY] = packet
+                await self._put_on_wire(packet)
+                self.packets += 1
+                self.octets += len(packet.payload)
 
-    async def _encode(self, encoder: Encoder, frame: Any) -> tuple[list[bytes], int]:
-        if isinstance(frame, AudioFrame):
-            return encoder.encode(frame)
-        now = time.monotonic()
-        key = self._key_wanted and now - self._key_sent >= KEY_GAP
-        if key:
-            self._key_wanted, self._key_sent = False, now
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, encoder.encode, frame, key)
+    def _packets(self, frame: Encoded, type: int, vp8: bool) -> Iterator[RtpPacket]:
+        """Numbered as they leave; a frame that does not leave uses up no numbers."""
+        timestamp = (self._origin + frame.timestamp) % WRAP
+        last = len(frame.parts) - 1
+        for index, part in enumerate(frame.parts):
+            packet = RtpPacket(
+                payload_type=type,
+                marker=int(index == last),
+                sequence_number=self._sequence,
+                timestamp=timestamp,
+                ssrc=self._ssrc,
+                payload=vp8_payload(part, index == 0, self._picture) if vp8 else part,
+            )
+            packet.extensions.mid = self._header[0]
+            if frame.level is not None:
+                packet.extensions.audio_level = (False, -frame.level)
+            self._sequence = (self._sequence + 1) % (1 << 16)
+            if index == last:
+                self._picture = (self._picture + 1) % (1 << 15)
+            yield packet
+
+    async def _put_on_wire(self, packet: RtpPacket) -> None:
+        packet.extensions.abs_send_time = clock.current_ntp_time() >> 14 & 0xFFFFFF
+        await self.transport._send_rtp(packet.serialize(self._header[1]))
+
+    async def _retransmit(self, sequence_number: int) -> None:
+        """A receiver lacks a packet (RFC 4585 section 6.2.1)."""
+        packet = self._history.get(sequence_number % HISTORY)
+        if packet is None or packet.sequence_number != sequence_number:
+            return
+        if not self._budget.take(time.monotonic()):
+            return
+        rtx = aiortc_ways.rtx_type(self)
+        if rtx is not None:
+            packet = wrap_rtx(
+                packet,
+                payload_type=rtx,
+                sequence_number=self._rtx_sequence,
+                ssrc=self._rtx_ssrc,
+            )
+            self._rtx_sequence = (self._rtx_sequence + 1) % (1 << 16)
+        await self._put_on_wire(packet)
 
     def _send_keyframe(self) -> None:
-        self._key_wanted = True
+        """A receiver can not decode what it has (PLI, FIR)."""
+        if isinstance(self._outlet, View):
+            self._outlet.ask_key()
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        await super()._handle_rtcp_packet(packet)
+        view = self._outlet
+        if not isinstance(view, View):
+            return
+        now = time.monotonic()
+        if isinstance(packet, (RtcpRrPacket, RtcpSrPacket)):
+            for report in packet.reports:
+                if report.ssrc == self._ssrc:
+                    self._bandwidth.lost(report.fraction_lost / 256, view.sent, now)
+        elif isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
+            try:
+                bitrate, ssrcs = unpack_remb_fci(packet.fci)
+            except ValueError:
+                return
+            if self._ssrc not in ssrcs:
+                return
+            self._bandwidth.estimated(bitrate)
+        else:
+            return
+        self._broadcast.adapt(view, now)
 
     async def _send_rtcp(self, packets: list[AnyRtcpPacket]) -> None:
         for packet in packets:
             if isinstance(packet, RtcpSrPacket):
-                if self._origin is None:
+                if not self.packets:
                     return  # nothing was sent yet, so there is nothing to report
-                self._follow_clock(packet, time.monotonic(), self._origin)
+                self._follow_clock(packet, time.monotonic())
         await super()._send_rtcp(packets)
 
-    def _follow_clock(self, report: RtcpSrPacket, now: float, origin: int) -> None:
+    def _follow_clock(self, report: RtcpSrPacket, now: float) -> None:
         info = report.sender_info
         info.ntp_timestamp = self._pacer.ntp(now)
-        info.rtp_timestamp = (origin + round(self._pacer.media_time(now) * self._rate)) % WRAP
-        setattr(self, LAST_REPORT, (info.ntp_timestamp >> 16) % WRAP)  # to measure round trips
-
-
-def keep_history() -> None:
-    """Make aiortc keep more sent packets. It reads a constant, so this is for the process."""
-    module: Any = importlib.import_module("aiortc.rtcrtpsender")
-    module.RTP_HISTORY_SIZE = HISTORY
+        media = round(self._pacer.media_time(now) * self._clock_rate)
+        info.rtp_timestamp = (self._origin + media) % WRAP
+        info.packet_count, info.octet_count = self.packets % WRAP, self.octets % WRAP
+        aiortc_ways.note_report(self, info.ntp_timestamp)

@@ -20,8 +20,8 @@ class StreamSettings:
     ice_servers: tuple[str, ...] = ()
     """STUN or TURN servers told to clients and used here, each ``URL`` or ``URL username
     credential``. None: host candidates, the quickest start."""
-    max_viewers: int = 4
-    "WebRTC peers of one session; each costs an encoder."
+    max_viewers: int = 16
+    "WebRTC peers of one session; they share its encoders, so one more costs only packets."
     max_sockets: int = 4
     "Control sockets of one session."
     max_upload: int = 32 * 1024 * 1024

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final
@@ -17,16 +16,15 @@ from aiortc.sdp import candidate_from_sdp
 
 from core import Busy, InvalidInput, NotFound
 from runtime.session import Session
+from stream.aiortc_ways import tune_ice
+from stream.broadcast import Broadcasts
 from stream.ingest import Floor
 from stream.offer import MAX_CANDIDATES, read_offer
-from stream.peer import Peer, tune_ice
-from stream.sender import keep_history
+from stream.peer import Peer
 from stream.settings import StreamSettings
 
 MAX_SDP: Final = 64 * 1024
 "Bytes of an offer or fragment; browsers send 5 to 10 KB."
-ENCODERS: Final = 2
-"Threads that encode pictures; one session's frames take 2 to 3 ms each."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +82,13 @@ def _candidate(value: str, mid: str | None, index: int) -> RTCIceCandidate:
 class Peers:
     """Owner of all peers. ``async with``: leaving it closes them."""
 
-    def __init__(self, settings: StreamSettings) -> None:
+    def __init__(self, settings: StreamSettings, broadcasts: Broadcasts) -> None:
+        """``broadcasts`` are closed by whoever made them, after this."""
         self._settings = settings
         self._peers: dict[str, Peer] = {}
         self._floor = Floor()
-        self._pool = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode")
+        self.broadcasts = broadcasts
+        "What the sessions send, encoded once."
         self.offers: Counter[str] = Counter(accepted=0, refused=0, busy=0)
         "Offers since the start, by what became of them."
 
@@ -100,8 +100,7 @@ class Peers:
         return [gap for p in self._peers.values() if (gap := p.lip_gap) is not None]
 
     async def __aenter__(self) -> Peers:
-        tune_ice(self._settings)
-        keep_history()
+        tune_ice(self._settings.disconnect_grace)
         return self
 
     async def __aexit__(
@@ -111,7 +110,6 @@ class Peers:
         trace: TracebackType | None,
     ) -> None:
         await asyncio.gather(*(peer.close() for peer in list(self._peers.values())))
-        self._pool.shutdown()
 
     async def answer(self, session: Session, offer: str) -> tuple[Peer, str]:
         """A new peer and its SDP answer. Raises InvalidInput, or Busy with too many viewers."""
@@ -140,7 +138,11 @@ class Peers:
         if mine >= self._settings.max_viewers:
             raise Busy(f"This session has {mine} viewers, its limit.", retry_after=5)
         peer = Peer(
-            session, self._settings, pool=self._pool, floor=self._floor, closed=self._forget
+            session,
+            self._settings,
+            broadcasts=self.broadcasts,
+            floor=self._floor,
+            closed=self._forget,
         )
         self._peers[peer.id] = peer  # counted while it is being made
         return peer

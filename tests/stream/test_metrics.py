@@ -9,6 +9,7 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 
+from stream.broadcast import Broadcasts
 from stream.metrics import Metrics
 from stream.settings import StreamSettings
 from stream.whep import Peers
@@ -69,7 +70,7 @@ async def test_what_nobody_watches_is_no_latency(live: Live) -> None:
 
 
 async def test_every_name_is_in_the_docs_and_nothing_else(live: Live) -> None:
-    metrics = Metrics(live.sessions, Peers(StreamSettings()))
+    metrics = Metrics(live.sessions, Peers(StreamSettings(), Broadcasts(StreamSettings())))
     names = {family.name for family in metrics.collect()}
     always = {"saccade_fps", "saccade_av_gap_seconds", "saccade_sessions_full_quality"}
     told = set(re.findall(r"`(saccade_\w+)", DOCS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,19 @@ def test_late_sound_leaves_at_once_until_it_is_not_worth_hearing() -> None:
     assert pacer.audio_wait(0, 100.0) == 0
     assert pacer.audio_wait(0, 100.0 + AUDIO_LATE - 0.001) == 0
     assert pacer.audio_wait(0, 100.0 + AUDIO_LATE + 0.001) is None
+
+
+def test_an_encoded_frame_is_never_skipped_and_a_delay_is_made_up_for_at_twice_the_rate() -> None:
+    pacer = pacer_of(Session())
+    assert pacer.encoded_wait(pts(0), 99.9) == pytest.approx(0.1)
+    now = 100.0 + 10.5 * FRAME  # the transport stood still for ten frames
+    left = []
+    for k in range(1, 40):
+        now += pacer.encoded_wait(pts(k), now)
+        left.append(now)
+    gaps = np.diff(left)
+    assert gaps.min() >= VIDEO_GAP - 1e-9
+    assert left[25] == pytest.approx(100.0 + 26 * FRAME), "on time again"
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=20, max_size=60), st.booleans())

@@ -21,6 +21,7 @@ from websockets.asyncio.client import connect
 
 from core import F32
 from runtime.portraits import PortraitStore
+from stream.impaired import Relay
 from tests.runtime.test_session import vowel
 from tests.stream.conftest import Live, serving
 
@@ -49,6 +50,7 @@ async def viewer(
     codec: str = "VP8",
     direction: str = "recvonly",
     sound: bool = True,
+    relay: Relay | None = None,
 ) -> AsyncIterator[Viewer]:
     pc = RTCPeerConnection()
     try:
@@ -63,14 +65,16 @@ async def viewer(
         seen = Viewer(pc, "", 0.0)
         pc.on("track", lambda track: seen.tracks.__setitem__(track.kind, track))
         await pc.setLocalDescription(await pc.createOffer())
+        offer = str(pc.localDescription.sdp)
         answer = await live.http.post(
             session["whep"],
             headers={"Content-Type": "application/sdp"} | live.auth(session),
-            content=str(pc.localDescription.sdp),
+            content=offer if relay is None else relay.offer(offer),
         )
         assert answer.status_code == 201, answer.text
         seen.resource, seen.answered = answer.headers["location"], time.monotonic()
-        await pc.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        sdp = answer.text if relay is None else relay.answer(answer.text)
+        await pc.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
         yield seen
     finally:
         await pc.close()
@@ -303,3 +307,45 @@ async def test_connecting_and_leaving_leaves_nothing_behind(live: Live) -> None:
     assert live.sessions.list() == []
     metrics: httpx.Response = await live.http.get("/metrics")
     assert "saccade_viewers 0.0" in metrics.text
+
+
+async def number(live: Live, name: str) -> float:
+    """A metric."""
+    lines = (await live.http.get("/metrics")).text.splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
+
+
+async def test_viewers_share_an_encoder_and_one_that_joins_is_not_kept_waiting(live: Live) -> None:
+    session = await live.session()
+    async with viewer(live, session) as first:
+        await first.frames("video", 20)
+        living = live.sessions.get(session["id"])
+        assert living.viewers == 1 and await number(live, "saccade_renditions") == 1
+        async with viewer(live, session) as second:
+            picture = (await second.frames("video", 1))[0]
+            assert time.monotonic() - second.answered < 2
+            assert picture.to_ndarray(format="rgb24").std() > 20
+            assert living.viewers == 2 and await number(live, "saccade_renditions") == 1
+            assert await number(live, "saccade_keyframes_total") >= 2
+            await asyncio.gather(*(v.frames("video", 10) for v in (first, second)))
+        assert 0 < await number(live, "saccade_encode_seconds") < 0.1
+        await live.http.delete(second.resource, headers=live.auth(session))
+        await first.frames("video", 5)
+    async with asyncio.timeout(12):
+        while await number(live, "saccade_renditions"):  # noqa: ASYNC110 - polled
+            await asyncio.sleep(0.05)
+
+
+async def test_a_viewer_comes_back_within_a_second_after_a_cut(live: Live) -> None:
+    """Half a second of everything lost: what is missing is resent or a key frame is sent."""
+    session = await live.session()
+    async with Relay(delay=0.02) as relay, viewer(live, session, relay=relay) as seen:
+        await seen.frames("video", 25)
+        relay.cut = True
+        await asyncio.sleep(0.5)
+        relay.cut = False
+        healed = time.monotonic()
+        pictures = await seen.frames("video", 8)
+        assert time.monotonic() - healed < 1.0
+        assert pictures[-1].to_ndarray(format="rgb24").std() > 20
+        assert relay.lost > 20

@@ -1,0 +1,89 @@
+"""What aiortc and aioice keep to themselves and we rely on, each with its reason.
+
+A test constructs the real objects and fails when a new version moves any of these names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import Any, Final
+
+from aiortc import RTCRtpSender, RTCRtpTransceiver
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import PACKET_MAX
+from aiortc.rtp import HeaderExtensionsMap
+
+PAYLOAD: Final = PACKET_MAX
+"Most bytes of an RTP payload: fits into one UDP packet on any path, as in aiortc's packetisers."
+
+CONSENT_CHECKS: Final = 3
+"Unanswered consent checks (RFC 7675) after which a network is taken for lost."
+
+# aiortc makes its own sender for each transceiver and has no way to give it another one. Its sender
+# encodes for one viewer, and the project does not want to share encoders (aiortc issues 449 and
+# 544), sends a frame's packets back to back, and has sender reports tell when a packet was *sent*.
+SENDER: Final = "_RTCRtpTransceiver__sender"
+
+# `stop()` waits for both tasks to have started and to have ended, so a `_run_rtp` of our own has to
+# say so, or closing a peer hangs.
+STARTED: Final = "_RTCRtpSender__rtp_started"
+EXITED: Final = "_RTCRtpSender__rtp_exited"
+
+# What `send()` takes from the negotiated parameters and an RTP packet has to have.
+MID: Final = "_RTCRtpSender__mid"
+EXTENSIONS: Final = "_RTCRtpSender__rtp_header_extensions_map"
+RTX_TYPE: Final = "_RTCRtpSender__rtx_payload_type"
+
+# With which report a receiver's answer is compared to measure round trips; ours have other times.
+LAST_REPORT: Final = "_RTCRtpSender__lsr"
+
+
+def replace_sender(line: RTCRtpTransceiver, sender: RTCRtpSender) -> None:
+    """Put a sender in the place of aiortc's, which has not started. It keeps what SDP tells."""
+    old = line.sender
+    sender._stream_id = old._stream_id
+    sender._ssrc = old._ssrc  # the receiver of this transceiver reports under it
+    setattr(line, SENDER, sender)
+
+
+def started(sender: RTCRtpSender) -> asyncio.Event:
+    """To be set when a sender's RTP task runs."""
+    event: asyncio.Event = getattr(sender, STARTED)
+    return event
+
+
+def exited(sender: RTCRtpSender) -> asyncio.Event:
+    """To be set when a sender's RTP task has ended."""
+    event: asyncio.Event = getattr(sender, EXITED)
+    return event
+
+
+def header_of(sender: RTCRtpSender) -> tuple[str | None, HeaderExtensionsMap]:
+    """The media section's id and the ids of header extensions; known once `send` was called."""
+    extensions: HeaderExtensionsMap = getattr(sender, EXTENSIONS)
+    return getattr(sender, MID), extensions
+
+
+def rtx_type(sender: RTCRtpSender) -> int | None:
+    """The payload type of retransmissions (RFC 4588), when the viewer wants them apart."""
+    found: int | None = getattr(sender, RTX_TYPE)
+    return found
+
+
+def note_report(sender: RTCRtpSender, ntp: int) -> None:
+    """Tell a sender the NTP time of the report it has just sent."""
+    setattr(sender, LAST_REPORT, (ntp >> 16) & 0xFFFFFFFF)
+
+
+def h264_payloads(stream: bytes) -> list[bytes]:
+    """An Annex B bit stream → RTP payloads (RFC 6184). aiortc has the packetiser, not in public."""
+    return H264Encoder._packetize(H264Encoder._split_bitstream(stream))
+
+
+def tune_ice(grace: float) -> None:
+    """Notice a lost network after ``grace`` seconds; aioice does after 30 s, by constants that its
+    connections read, so this is for the process. A place is not held that long."""
+    ice: Any = importlib.import_module("aioice.ice")
+    ice.CONSENT_FAILURES = CONSENT_CHECKS
+    ice.CONSENT_INTERVAL = grace / CONSENT_CHECKS

@@ -1,0 +1,83 @@
+"""What is relied upon of aiortc and aioice is still there: a failure here means they changed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+from typing import Any
+
+import pytest
+from aiortc import RTCPeerConnection, RTCRtpSender
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
+from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
+from aiortc.rtp import HeaderExtensionsMap, RtcpSenderInfo, RtcpSrPacket
+
+from stream import aiortc_ways
+
+
+def a_sender() -> Any:
+    transport = RTCDtlsTransport(
+        RTCIceTransport(RTCIceGatherer()), [RTCCertificate.generateCertificate()]
+    )
+    return RTCRtpSender("video", transport)
+
+
+async def test_the_sender_keeps_what_is_taken_from_it() -> None:
+    sender = a_sender()
+    assert isinstance(aiortc_ways.started(sender), asyncio.Event)
+    assert isinstance(aiortc_ways.exited(sender), asyncio.Event)
+    mid, extensions = aiortc_ways.header_of(sender)
+    assert mid is None and isinstance(extensions, HeaderExtensionsMap)
+    assert aiortc_ways.rtx_type(sender) is None
+    assert getattr(sender, aiortc_ways.LAST_REPORT) is None
+    aiortc_ways.note_report(sender, 0x1234_5678_9ABC_DEF0)
+    assert getattr(sender, aiortc_ways.LAST_REPORT) == 0x5678_9ABC
+    for name in ("_ssrc", "_rtx_ssrc", "_stream_id", "_enabled"):
+        assert hasattr(sender, name), name
+
+
+def test_what_is_overridden_is_still_called_that_way() -> None:
+    wanted = {
+        "_run_rtp": ["self", "codec"],
+        "_run_rtcp": ["self"],
+        "_retransmit": ["self", "sequence_number"],
+        "_send_keyframe": ["self"],
+        "_send_rtcp": ["self", "packets"],
+        "_handle_rtcp_packet": ["self", "packet"],
+    }
+    for name, parameters in wanted.items():
+        found = inspect.signature(getattr(RTCRtpSender, name))
+        assert list(found.parameters) == parameters, name
+    source = inspect.getsource(RTCRtpSender)
+    for call in ("_run_rtp(", "_retransmit(", "_send_keyframe(", "_send_rtcp("):
+        assert f"self.{call}" in source, call
+    assert "__rtp_started" in source and "__rtp_exited" in source
+    info = RtcpSenderInfo(ntp_timestamp=0, rtp_timestamp=0, packet_count=0, octet_count=0)
+    assert RtcpSrPacket(ssrc=1, sender_info=info).sender_info is info
+
+
+async def test_a_transceiver_takes_another_sender() -> None:
+    pc = RTCPeerConnection()
+    line = pc.addTransceiver("video")
+    old, new = line.sender, RTCRtpSender("video", line.sender.transport)
+    aiortc_ways.replace_sender(line, new)
+    assert line.sender is new and pc.getSenders() == [new]
+    assert (new._ssrc, new._stream_id) == (old._ssrc, old._stream_id)
+    assert line._offerDirection is None
+    await pc.close()
+
+
+def test_h264_is_split_into_payloads() -> None:
+    unit = b"\0\0\0\1\x65" + bytes(range(1, 200)) * 20
+    payloads = aiortc_ways.h264_payloads(unit)
+    assert len(payloads) == 4 and max(map(len, payloads)) <= aiortc_ways.PAYLOAD
+
+
+def test_a_lost_network_is_noticed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ice: Any = importlib.import_module("aioice.ice")
+    for name in ("CONSENT_FAILURES", "CONSENT_INTERVAL"):
+        monkeypatch.setattr(ice, name, getattr(ice, name))
+        assert name in inspect.getsource(ice.Connection), "the connection reads the constant"
+    aiortc_ways.tune_ice(9.0)
+    assert (ice.CONSENT_FAILURES, ice.CONSENT_INTERVAL) == (3, 3.0)

@@ -1,0 +1,95 @@
+"""What a viewer may be sent: estimates, losses, and the size of its picture."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.bandwidth import SETTLE_UP, Bandwidth, Rung
+from stream.settings import StreamSettings
+
+SETTINGS = StreamSettings(bitrate=1_000_000, min_bitrate=100_000, max_bitrate=2_000_000)
+
+
+def fresh() -> Bandwidth:
+    return Bandwidth(SETTINGS)
+
+
+def test_the_receiver_s_estimate_counts_within_bounds() -> None:
+    band = fresh()
+    assert band.allowed == 1_000_000
+    for estimate, allowed in ((640_000, 640_000), (1, 100_000), (99_000_000, 2_000_000)):
+        band.estimated(estimate)
+        assert band.allowed == allowed
+
+
+def test_much_loss_lowers_little_loss_raises_and_some_does_neither() -> None:
+    band = fresh()
+    band.lost(0.05, 900_000, now=1.0)
+    assert band.allowed == 1_000_000
+    band.lost(0.2, 900_000, now=2.0)
+    assert band.allowed == 810_000
+    band.lost(0.05, 800_000, now=3.0)
+    assert band.allowed == 810_000
+    band.lost(0.0, 800_000, now=4.0)
+    assert 860_000 < band.allowed < 900_000
+    for second in range(5, 60):
+        band.lost(0.0, 800_000, now=float(second))
+    assert band.allowed == 1_000_000, "the estimate bounds it still"
+
+
+def test_a_flood_of_reports_counts_as_one() -> None:
+    band = fresh()
+    for k in range(50):
+        band.lost(0.5, 1_000_000, now=1.0 + k / 1000)
+    assert band.allowed == 750_000
+
+
+def test_a_network_that_is_too_slow_gets_the_small_picture_and_a_try_later() -> None:
+    band = fresh()
+    band.estimated(300_000)
+    assert band.choose(sent=400_000, now=1.0) is Rung.HALF
+    band.estimated(700_000)
+    assert band.choose(sent=500_000, now=SETTLE_UP) is Rung.HALF
+    assert band.choose(sent=500_000, now=SETTLE_UP + 1) is Rung.FULL
+
+
+def test_an_estimate_that_a_still_face_keeps_low_is_no_reason_for_a_small_picture() -> None:
+    band = fresh()
+    band.estimated(300_000)
+    assert band.choose(sent=150_000, now=1.0) is Rung.FULL
+
+
+def test_each_failed_try_of_the_large_picture_waits_longer() -> None:
+    """A link between the two sizes must not flip, with a key frame each time."""
+    band, flips, now = fresh(), 0, 0.0
+    band.estimated(350_000)
+    while now < 600.0:
+        before = band.rung
+        # The small picture leaves room, the large one does not.
+        band.choose(sent=200_000 if band.rung is Rung.HALF else 400_000, now=now)
+        flips += band.rung is not before
+        now += 1.0
+    assert band.rung in Rung and flips <= 14
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(0, 10**10).map(lambda b: ("remb", b)),
+            st.floats(0, 1).map(lambda f: ("loss", f)),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_is_reported_the_rate_stays_within_bounds(
+    reports: list[tuple[str, float]],
+) -> None:
+    band = fresh()
+    for now, (kind, value) in enumerate(reports):
+        if kind == "remb":
+            band.estimated(int(value))
+        else:
+            band.lost(value, band.allowed, float(now))
+        band.choose(band.allowed, float(now))
+        assert 100_000 <= band.allowed <= 2_000_000
