@@ -8,6 +8,7 @@ Errors::
     ├── InvalidInput             what the caller sent can not be used; nothing was changed
     │   └── PortraitRejected     an image that can not become a portrait
     ├── NotFound                 a session, portrait or peer that is not (or no longer) there
+    ├── Conflict                 not in the state that it is in; nothing was changed
     ├── Busy                     a limit is reached; try again later
     └── Unavailable              an optional part (a voice, a provider) is missing or failed
 """
@@ -129,6 +130,12 @@ class NotFound(SaccadeError):
     """A session, portrait or peer that is not (or no longer) there."""
 
     code = "not-found"
+
+
+class Conflict(SaccadeError):
+    """Not in the state that something is in; nothing was changed."""
+
+    code = "conflict"
 
 
 class Busy(SaccadeError):

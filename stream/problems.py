@@ -12,13 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from core import Busy, InvalidInput, NotFound, SaccadeError, Unavailable
+from core import Busy, Conflict, InvalidInput, NotFound, SaccadeError, Unavailable
 
 log = logging.getLogger(__name__)
 
 STATUS: dict[type[SaccadeError], int] = {
     NotFound: 404,
     InvalidInput: 422,
+    Conflict: 409,
     Busy: 503,
     Unavailable: 503,
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core import InvalidInput
 from stream.offer import MAX_CANDIDATES
-from stream.whep import parse_fragment
+from stream.sdpfrag import parse_fragment
 from tests.stream.conftest import Live
 
 CANDIDATE = "a=candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"
