@@ -6,7 +6,8 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx
 import pytest
@@ -45,12 +46,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PortraitStore:
 
 
 @asynccontextmanager
-async def serving(store: PortraitStore) -> AsyncIterator[Live]:
-    """A server for as long as it is entered."""
+async def serving(store: PortraitStore, **stream: Any) -> AsyncIterator[Live]:
+    """A server for as long as it is entered; ``stream`` are other settings than usual."""
     runtime = RuntimeSettings(size=256, max_sessions=2)
-    settings = StreamSettings(
+    usual = StreamSettings(
         connect_timeout=2.0, disconnect_grace=1.5, max_viewers=2, max_sockets=2, max_upload=4 << 20
     )
+    settings = replace(usual, **stream)
     async with Sessions(store, None, runtime) as sessions:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
