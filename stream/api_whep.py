@@ -26,8 +26,15 @@ RESTARTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _body(kind: str) -> dict[str, Any]:
+def body_of(kind: str) -> dict[str, Any]:
+    """How OpenAPI says that a route takes text of a media type."""
     return {"requestBody": {"required": True, "content": {kind: TEXT}}}
+
+
+def links_of(settings: StreamSettings) -> dict[str, str]:
+    """The `Link` header with the ICE servers, when there are any; their logins may expire."""
+    links = link_header(settings, time.time())
+    return {"Link": links} if links else {}
 
 
 def whep_routes(
@@ -40,8 +47,7 @@ def whep_routes(
     resource = endpoint + "/{secret}"
 
     def common() -> dict[str, str]:
-        links = link_header(settings, time.time())  # its logins may expire
-        return {"Accept-Patch": FRAGMENT} | ({"Link": links} if links else {})
+        return {"Accept-Patch": FRAGMENT} | links_of(settings)
 
     @router.options(endpoint, status_code=204, response_class=Response)
     async def discover(id: str) -> Response:
@@ -53,7 +59,7 @@ def whep_routes(
         status_code=201,
         response_class=Response,
         responses=ANSWER | may_answer(400, 401, 404, 406, 413, 415, 422, 503),
-        openapi_extra=_body(SDP),
+        openapi_extra=body_of(SDP),
     )
     async def watch(
         request: Request,
@@ -63,7 +69,7 @@ def whep_routes(
         """Offer → answer. Audio that the offer sends drives the avatar."""
         if not acceptable(accept, SDP):
             raise HTTPException(406, f"The answer is {SDP}, which Accept does not allow.")
-        peer, answer = await peers.answer(session, await _text(request, SDP))
+        peer, answer = await peers.answer(session, await text_of(request, SDP))
         where = f"{SESSIONS}/{session.id}/whep/{peer.id}"
         return Response(answer, 201, {"Location": where, "ETag": peer.etag} | common(), SDP)
 
@@ -72,7 +78,7 @@ def whep_routes(
         status_code=204,
         response_class=Response,
         responses=RESTARTED | may_answer(400, 401, 404, 409, 412, 413, 415, 422, 428, 503),
-        openapi_extra=_body(FRAGMENT),
+        openapi_extra=body_of(FRAGMENT),
     )
     async def trickle(
         request: Request,
@@ -82,7 +88,7 @@ def whep_routes(
     ) -> Response:
         """More candidates (RFC 8840). Another ice-ufrag and ice-pwd restart ICE: 200, and ours."""
         peer = peers.get(session, secret)
-        fragment = parse_fragment(await _text(request, FRAGMENT))
+        fragment = parse_fragment(await text_of(request, FRAGMENT))
         _check(peer.etag, if_match)
         answer = None
         if fragment.ufrag not in (None, peer.ufrag):
@@ -114,7 +120,7 @@ def _check(etag: str, if_match: str | None) -> None:
         raise HTTPException(412, "The ETag is not that of this resource.")
 
 
-async def _text(request: Request, expected: str) -> str:
+async def text_of(request: Request, expected: str) -> str:
     """The body as text. Raises 415 for another type, 413 and 400 for what can not be SDP."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != expected:

@@ -9,7 +9,7 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -19,11 +19,14 @@ from starlette.types import Receive, Scope, Send
 from runtime.sessions import Sessions
 from stream import problems
 from stream.access import BodyLimit, Tokens
+from stream.api_check import check_routes
 from stream.api_portraits import PORTRAITS, portrait_routes
 from stream.api_sessions import NOT_THERE, session_routes
 from stream.api_speech import SPEECH_PATHS, speech_routes
 from stream.api_whep import whep_routes
+from stream.farewell import Farewells
 from stream.metrics import Metrics
+from stream.probe import Probes
 from stream.reference import reference_page
 from stream.settings import StreamSettings
 from stream.whep import Peers
@@ -45,11 +48,13 @@ SECURITY: Final = {
 def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
     """The application over entered ``sessions``. Its lifespan owns all peers."""
     peers = Peers(settings)
+    probes = Probes(settings)
     tokens = Tokens()
+    farewells = Farewells(sessions)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with peers:
+        async with peers, probes, farewells:
             yield
 
     app = FastAPI(
@@ -69,14 +74,23 @@ def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
             allow_origins=list(settings.allowed_origins),
             allow_methods=["OPTIONS", "GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "If-Match"],
-            expose_headers=["Location", "Link", "ETag", "Accept-Patch", "Retry-After"],
+            expose_headers=[
+                "Location",
+                "Link",
+                "ETag",
+                "Accept-Patch",
+                "Accept-Post",
+                "Allow",
+                "Retry-After",
+            ],  # fmt: skip
         )
     routers = (
         health_routes(sessions, Metrics(sessions, peers)),
         portrait_routes(sessions.portraits),
-        session_routes(sessions, tokens, settings),
+        session_routes(sessions, tokens, settings, farewells),
         speech_routes(sessions, tokens),
         whep_routes(sessions, tokens, peers, settings),
+        check_routes(probes, settings),
     )
     for router in routers:
         app.include_router(router)
@@ -84,6 +98,11 @@ def create_app(sessions: Sessions, settings: StreamSettings) -> FastAPI:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         return Response(reference_page(app.openapi()), media_type="text/html", headers=SECURITY)
+
+    @app.get("/check", include_in_schema=False)
+    async def check() -> Response:
+        headers = SECURITY | {"Cache-Control": "no-cache"}
+        return FileResponse(WEB / "check.html", headers=headers)
 
     app.mount("/", Page([route for router in routers for route in router.routes]))
     return app

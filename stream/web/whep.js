@@ -141,14 +141,22 @@ function sdpFragment(sdp, candidates) {
   return `${lines.filter(Boolean).join("\r\n")}\r\n`;
 }
 
-/** `<turn:host>; rel="ice-server"; username="u"; credential="c"` (RFC 9725 section 4.6). */
-function iceServersOf(link, fallback) {
-  if (!link) return fallback;
+/**
+ * `<turn:host>; rel="ice-server"; username="u"; credential="c"` (RFC 9725 section 4.6).
+ * @param {string | null} link
+ * @param {RTCIceServer[]} fallback when it names none
+ */
+export function iceServersOf(link, fallback) {
   const servers = [];
-  for (const [, urls, rest] of link.matchAll(/<([^>]+)>((?:\s*;\s*[\w-]+="[^"]*")*)/g)) {
-    if (!/rel="ice-server"/.test(rest)) continue;
-    const value = (name) => rest.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1];
-    servers.push({ urls, username: value("username"), credential: value("credential") });
+  const entries = (link ?? "").matchAll(/<([^>]+)>((?:\s*;\s*[\w-]+="(?:[^"\\]|\\.)*")*)/g);
+  for (const [, urls, rest] of entries) {
+    const parameters = {};
+    for (const [, name, value] of rest.matchAll(/([\w-]+)="((?:[^"\\]|\\.)*)"/g)) {
+      parameters[name] = value.replace(/\\(.)/g, "$1"); // A quoted-string (RFC 9110 section 5.6.4).
+    }
+    const { rel, username, credential } = parameters;
+    if (rel !== "ice-server") continue;
+    servers.push(username === undefined ? { urls } : { urls, username, credential });
   }
   return servers.length ? servers : fallback;
 }

@@ -105,7 +105,7 @@ async def test_https_and_wss_answer_and_http_does_not(tmp_path: Path) -> None:
                     assert (await http.get("/healthz")).status_code == 200
                     break
                 except httpx.TransportError:
-                    assert not running.done(), await running
+                    assert not running.done(), running
                     await asyncio.sleep(0.05)
         session = (await http.post("/v1/sessions")).json()
         address = f"wss://localhost:{port}{session['control']}?token={session['token']}"
