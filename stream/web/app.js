@@ -234,7 +234,7 @@ async function main() {
   showPhase("starting");
   await load();
   showPortrait(portraits.byId(portrait) ? portrait : portraits.first?.id);
-  call.start();
+  call.start({ resume: true });
 }
 
 // --- the page itself --------------------------------------------------------------------------
@@ -279,9 +279,17 @@ setInterval(() => {
   actions.update(plan, now);
   timeline.tell(now);
 }, LIST_MS);
-addEventListener("pagehide", () => call.close());
+addEventListener("pagehide", () => call.leave());
 addEventListener("pageshow", (event) => {
-  if (event.persisted) call.start();
+  if (event.persisted) call.start({ resume: true });
+});
+addEventListener("online", () => {
+  if (phase === "failed") call.start({ resume: true });
+  else call.wake({ changed: true });
+});
+navigator.connection?.addEventListener?.("change", () => call.wake());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) call.wake();
 });
 
 /** For end-to-end tests and the curious. */
@@ -305,6 +313,10 @@ const handle = {
   },
   events,
   stats: () => readout.summary,
+  /** How often the picture's connection found another way. */
+  get restarts() {
+    return call.player?.restarts ?? 0;
+  },
 };
 window.saccade = handle;
 
