@@ -15,12 +15,12 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Literal
 
 import uvicorn
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from pydantic.dataclasses import dataclass
 from pydantic_settings import (
     BaseSettings,
@@ -85,6 +85,20 @@ class Settings(BaseSettings):
     planner: PlannerSettings = PlannerSettings()
     runtime: RuntimeSettings = RuntimeSettings()
     stream: StreamSettings = StreamSettings()
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _split_lists(cls, given: object) -> object:
+        """In the environment a list is written with commas."""
+        if not isinstance(given, dict):
+            return given
+        lists = {f.name for f in fields(StreamSettings) if f.default == ()}
+        return {
+            name: [part.strip() for part in value.split(",") if part.strip()]
+            if name in lists and isinstance(value, str)
+            else value
+            for name, value in given.items()
+        }
 
     @classmethod
     def settings_customise_sources(

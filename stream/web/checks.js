@@ -115,7 +115,7 @@ export async function udp() {
     const pair = await selectedPair(pc);
     const facts = { "Server told": told.join(", "), "Way taken": pair ?? "unknown", "Connected after": `${connected} ms` };
     const lost = ECHOES - trips.length;
-    const value = trips.length ? `${Math.min(...trips).toFixed(1)} ms` : undefined;
+    const value = trips.length ? `${Math.min(...trips).toFixed(1)} ms there and back` : undefined;
     if (lost > ECHOES / 2) {
       return { state: "warn", text: `Packets get through, but ${lost} of ${ECHOES} were lost.`, value, facts, fix: "try a cable or another network; pictures will stutter on this one." };
     }
@@ -155,7 +155,7 @@ export async function pictures(video) {
     await new Promise((done) => setTimeout(done, 1500)); // Until there is something to count.
     const facts = await streamFacts(player.pc);
     const ms = Math.round(at - player.answeredAt);
-    return { state: "ok", text: "The first picture after the answer:", value: `${ms} ms`, facts };
+    return { state: "ok", text: "A picture came, so long after the answer.", value: `${ms} ms`, facts };
   } catch (error) {
     if (error.status === 503) {
       return { state: "skip", text: "Not tested: every place on the server is taken right now. The other tests need none.", fix: "test again later." };
