@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from core import Busy, InvalidInput
-from stream.gather import gather_by
+from core import Busy, InvalidInput, Unavailable
+from stream.gather import gather_by, resolved
 from stream.ice import ice_servers
 from stream.offer import read_probe
 from stream.peer import CLOSE_TIMEOUT, REFUSALS
@@ -42,6 +42,7 @@ class Probes:
         return len(self._running)
 
     async def __aenter__(self) -> Probes:
+        self._settings = await resolved(self._settings)
         return self
 
     async def __aexit__(
@@ -91,7 +92,7 @@ class Probes:
         except Busy as error:
             _fail(answered, error)
         finally:
-            answered.cancel()
+            _fail(answered, Unavailable("The test was cut short; try again."))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     await pc.close()

@@ -19,6 +19,7 @@ import { Strip } from "./strip.js";
 import { Timeline } from "./timeline.js";
 import { Backoff, sleep } from "./timing.js";
 import { Toasts } from "./toasts.js";
+import { learnIceServers } from "./whep.js";
 import { Why } from "./why.js";
 
 const $ = (selector) => document.querySelector(selector);
@@ -215,7 +216,7 @@ async function load() {
   const backoff = new Backoff();
   for (;;) {
     try {
-      const [labels] = await Promise.all([read("v1/labels"), portraits.load()]);
+      const [labels] = await Promise.all([read("v1/labels"), portraits.load(), learnIceServers()]);
       behaviour.load(labels);
       return;
     } catch (error) {

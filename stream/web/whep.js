@@ -16,8 +16,18 @@ const RESTART_MS = 3000;
 /** No connection after this long is a failure. */
 const CONNECT_MS = 12000;
 
-/** Ice servers a server has named in `Link` headers; used from the next connection on. */
+/** Ice servers the server has named in `Link` headers; used from the next connection on. */
 let knownIceServers = [];
+
+/** Ask for them ahead of the first connection. Never rejects: without them many connect as well. */
+export async function learnIceServers() {
+  try {
+    const answer = await request("OPTIONS", "v1/check");
+    knownIceServers = iceServersOf(answer.headers.get("Link"), knownIceServers);
+  } catch {
+    // The answer to the first offer tells them too.
+  }
+}
 
 export class WhepPlayer {
   #resource = null;

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from stream.ice import link_header
+from stream.settings import StreamSettings
 from tests.e2e.browser import CHROMIUM, chromium, running_server
 from tests.e2e.test_browser import Console, until
 from tests.stream.test_tls import self_signed
@@ -24,7 +26,7 @@ LIVE = "window.saccade && saccade.phase === 'live' && saccade.firstFrameMs > 0"
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_server(
-        tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="2",
+        tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="8",
         SACCADE_RUNTIME__SIZE="256",
     ) as url:  # fmt: skip
         yield url
@@ -46,6 +48,13 @@ class Offers:
     def _note(self, answer: Any) -> None:
         if answer.request.method == "POST" and answer.url.endswith("/whep"):
             self.resources.append(answer.headers["location"])
+
+
+async def living(base: str) -> float:
+    """How many sessions the server has."""
+    async with httpx.AsyncClient(base_url=base) as http:
+        metrics = (await http.get("/metrics")).text
+    return float(metrics.split("\nsaccade_sessions ")[1].split("\n")[0])
 
 
 async def playing(page: Page) -> None:
@@ -121,11 +130,72 @@ async def test_a_changed_network_restarts_ice_of_the_same_peer(browser: Browser,
     await page.close()
 
 
+async def test_when_all_tries_are_in_vain_the_page_says_so_and_begins_anew_when_asked(
+    browser: Browser, base: str
+) -> None:
+    page = await browser.new_page()
+    offers = Offers(page)
+    await page.goto(base)
+    await playing(page)
+    session = await page.evaluate("saccade.session")
+    assert 50 < session["expires_in"] <= 60  # the server's idle time-out is how long it is tried
+    await page.evaluate("saccade.session.expires_in = 1.5")
+    await page.route("**/whep", lambda route: route.abort())
+    async with httpx.AsyncClient(base_url=base) as http:
+        auth = {"Authorization": f"Bearer {session['token']}"}
+        await http.delete(offers.resources[0], headers=auth)
+    await until(page, "saccade.phase === 'failed'", 10)
+    await expect(page.get_by_text("could not be brought back within 2 s").first).to_be_visible()
+    test = page.get_by_role("link", name="Test the connection").first
+    await expect(test).to_be_visible()
+    assert await test.get_attribute("href") == "check"
+    await page.unroute("**/whep")
+    await page.get_by_role("button", name="Try again").click()
+    await playing(page)
+    await page.close()
+
+
+async def test_the_page_understands_the_ice_servers_it_is_told(browser: Browser, base: str) -> None:
+    settings = StreamSettings(
+        ice_servers=("stun:a.example", 'turn:b.example:443?transport=tcp an\\n s"e,c;r<e>t')
+    )
+    page = await browser.new_page()
+    await page.goto(f"{base}/check")
+    told = await page.evaluate(
+        "link => import('/whep.js').then(whep => whep.iceServersOf(link, []))",
+        link_header(settings),
+    )
+    assert told == [
+        {"urls": "stun:a.example"},
+        {
+            "urls": "turn:b.example:443?transport=tcp",
+            "username": "an\\n",
+            "credential": 's"e,c;r<e>t',
+        },
+    ]
+    used = await page.evaluate(
+        """async (link) => {
+            const headers = { Link: link };
+            window.fetch = async () => new Response(null, { status: 200, headers });
+            const whep = await import("/whep.js");
+            await whep.learnIceServers();
+            const player = new whep.WhepPlayer(() => {});
+            const { iceServers } = player.pc.getConfiguration();
+            player.close();
+            return iceServers.map(server => [server.urls].flat()[0]);
+        }""",
+        link_header(settings),
+    )
+    assert used == ["stun:a.example", "turn:b.example:443?transport=tcp"]
+    await page.close()
+
+
 async def test_the_self_test_finds_nothing_wrong_and_takes_no_place(
     browser: Browser, base: str
 ) -> None:
-    page = await browser.new_page(viewport={"width": 900, "height": 1150})
+    page = await browser.new_page()
     console = Console(page)
+    before = await living(base)
     await page.goto(f"{base}/check")
     await until(page, "window.saccadeCheck", 40)
     report = await page.evaluate("saccadeCheck")
@@ -135,9 +205,7 @@ async def test_the_self_test_finds_nothing_wrong_and_takes_no_place(
     assert "VP8" in report["results"]["pictures"]["facts"]["Codecs"]
     assert "→" in report["results"]["udp"]["facts"]["Way taken"]
     await expect(page.get_by_test_id("verdict")).to_contain_text("All is well")
-    async with httpx.AsyncClient(base_url=base) as http:
-        metrics = (await http.get("/metrics")).text
-    assert "saccade_sessions 0.0" in metrics
+    assert await living(base) <= before
     assert console.errors == []
     await page.close()
 
