@@ -109,9 +109,13 @@ class IcePath:
             await self._give_up()
 
     async def _give_up(self) -> None:
-        if self._changing is not None:
+        if self._changing is None:
+            return
+        if self._next is not None:  # else it has changed over, and tidies up
             self._changing.cancel()
-            await asyncio.gather(self._changing, return_exceptions=True)
+        await asyncio.gather(self._changing, return_exceptions=True)
+        if self._next is not None:  # cancelled before its first step
+            await self._stay(self._next)
 
     async def _change(self, old: Connection, new: Connection) -> None:
         try:
@@ -119,15 +123,19 @@ class IcePath:
                 await new.connect()
         except (ConnectionError, TimeoutError, asyncio.CancelledError) as error:
             log.info("ICE restart given up: %s", type(error).__name__)
-            if not old._closed:
-                _hand_over(new, old)
-            self._next = None
-            await new.close()
+            await self._stay(new)
             return
         self._current = self._transport._connection = new
         self._transport.iceGatherer._connection = new
         self._next = None
         await old.close()  # which wakes whoever receives from it
+
+    async def _stay(self, new: Connection) -> None:
+        """The old way after all, or none: whoever waits for its end is told then."""
+        self._next = None
+        if not self._current._closed:
+            _hand_over(new, self._current)
+        await new.close()
 
     async def _recv(self) -> bytes:
         while True:

@@ -7,7 +7,7 @@ import { Backoff, isAbort, waitForRetry } from "./timing.js";
 import { WhepPlayer } from "./whep.js";
 
 /** A page that goes may be one that is loaded again: its session waits this long for it, seconds. */
-const FAREWELL_S = 6;
+const FAREWELL_S = 4;
 /** How long a lost connection is tried again when the server ends no session by itself. */
 const GRACE_S = 60;
 export class Link {

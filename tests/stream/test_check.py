@@ -21,7 +21,7 @@ async def offered() -> tuple[RTCPeerConnection, asyncio.Queue[str | bytes]]:
     channel = pc.createDataChannel("check")
     channel.on("message", heard.put_nowait)
 
-    @channel.on("open")  # type: ignore[untyped-decorator]
+    @channel.on("open")
     def talk() -> None:
         channel.send("x" * 65)
         channel.send("12.5")

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from aioice import Connection
-from aiortc import RTCIceTransport, RTCPeerConnection, RTCSessionDescription
+import pytest
+from aioice import Connection, ConnectionClosed
+from aiortc import RTCIceGatherer, RTCIceTransport, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcicetransport import candidate_from_aioice, candidate_to_aioice
 
+from core import NotFound
 from stream.restart import IcePath, _hand_over
 from stream.sdpfrag import parse_fragment, write_fragment
 from stream.settings import StreamSettings
@@ -175,6 +177,43 @@ async def test_leaving_in_the_middle_of_a_restart_frees_everything(live: Live) -
         await new.close()
     assert live.sessions.get(session["id"]).viewers == 0
     assert not [t for t in asyncio.all_tasks() if t.get_name() == "ICE restart"]
+
+
+async def test_restarts_at_the_same_moment_leave_one(live: Live) -> None:
+    session = await live.session()
+    async with roaming(live, session) as seen:
+        await seen.frames(3)
+        mine = live.sessions.get(session["id"])
+        media = "m=video 9 X 0\r\na=mid:0\r\n"
+        bodies = [f"a=ice-ufrag:abc{n}\r\na=ice-pwd:{'0' * 22}\r\n{media}" for n in range(4)]
+        answers = await asyncio.gather(*(seen.patch(body) for body in bodies))
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert len({answer.headers["etag"] for answer in answers}) == 4
+        running = [t for t in asyncio.all_tasks() if t.get_name() == "ICE restart"]
+        assert len(running) == 1
+        running[0].cancel()  # and one that is stopped before it could do anything
+        await seen.frames(5)
+        gone = await live.http.delete(seen.resource, headers=seen.auth)
+        assert gone.status_code == 200
+    assert mine.viewers == 0
+
+
+async def test_a_restart_that_is_closed_at_once_is_undone() -> None:
+    """Its task never ran: what it would have tidied up is tidied all the same."""
+    transport = RTCIceTransport(RTCIceGatherer(iceServers=[]))
+    old = transport._connection
+    path = IcePath(transport, StreamSettings())
+    await transport.iceGatherer.gather()
+    waiting = asyncio.create_task(old.get_event())
+    await asyncio.sleep(0)
+    await path.restart("abcd", "0" * 22)
+    await path.close()
+    assert transport._connection is old and not old._closed and not waiting.done()
+    with pytest.raises(NotFound):
+        await path.restart("abcd", "0" * 22)
+    await transport.stop()
+    async with asyncio.timeout(1):
+        assert isinstance(await waiting, ConnectionClosed)
 
 
 async def test_what_can_not_be_restarted_is_refused_and_stays(live: Live) -> None:
