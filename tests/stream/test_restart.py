@@ -71,12 +71,12 @@ class Roamer:
         if self.path._changing is None or self.path._changing.done():
             _hand_over(old, new)
             self.answered = asyncio.Event()
+            self.path._next = new
             self.path._changing = asyncio.create_task(self._change(old, new))
         return new, await self.patch(body)
 
     async def _change(self, old: Connection, new: Connection) -> None:
         await self.answered.wait()
-        self.path._next = new
         await self.path._change(old, new)
 
     async def move(self, new: Connection, answer: httpx.Response) -> None:
