@@ -121,8 +121,7 @@ def session_routes(
 
     @router.get(SESSIONS + "/{id}", responses=may_answer(401, 404))
     async def show_session(session: Session = opened) -> dict[str, Any]:
-        """What it does right now. Takes back a DELETE with `after`."""
-        farewells.take_back(session)
+        """What it does right now."""
         return session.info()
 
     @router.get(SESSIONS + "/{id}/plans", responses=may_answer(401, 404))
