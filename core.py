@@ -9,6 +9,7 @@ Errors::
     │   └── PortraitRejected     an image that can not become a portrait
     ├── NotFound                 a session, portrait or peer that is not (or no longer) there
     ├── NotAllowed               the operator has not allowed it
+    ├── Conflict                 not in the state that it is in; nothing was changed
     ├── Busy                     a limit is reached; try again later
     │   └── Full                 no room to store more
     └── Unavailable              an optional part (a voice, a provider) is missing or failed
@@ -131,6 +132,12 @@ class NotFound(SaccadeError):
     """A session, portrait or peer that is not (or no longer) there."""
 
     code = "not-found"
+
+
+class Conflict(SaccadeError):
+    """Not in the state that something is in; nothing was changed."""
+
+    code = "conflict"
 
 
 class Busy(SaccadeError):

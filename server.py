@@ -15,12 +15,12 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Literal
 
 import uvicorn
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from pydantic.dataclasses import dataclass
 from pydantic_settings import (
     BaseSettings,
@@ -40,8 +40,10 @@ from runtime.sessions import Sessions
 from runtime.settings import PlannerSettings, RuntimeSettings
 from stream.app import create_app
 from stream.drain import DrainingServer
+from stream.gather import resolved
 from stream.logs import configure_logging
 from stream.settings import StreamSettings
+from stream.tls import check_certificate
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,10 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     "Address to listen on; 0.0.0.0 for all (browsers then want HTTPS for the microphone)."
     port: int = 8080
+    tls_certificate: Path | None = None
+    "PEM file with the certificate and those between it and a root: HTTPS and WSS instead of HTTP."
+    tls_key: Path | None = None
+    "PEM file with its private key; not needed when the key is in the certificate's file."
     data: Path = Path("var")
     "Where enrolled portraits and recordings are kept."
     max_portraits: int = 200
@@ -80,6 +86,20 @@ class Settings(BaseSettings):
     planner: PlannerSettings = PlannerSettings()
     runtime: RuntimeSettings = RuntimeSettings()
     stream: StreamSettings = StreamSettings()
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _split_lists(cls, given: object) -> object:
+        """In the environment a list is written with commas."""
+        if not isinstance(given, dict):
+            return given
+        lists = {f.name for f in fields(StreamSettings) if f.default == ()}
+        return {
+            name: [part.strip() for part in value.split(",") if part.strip()]
+            if name in lists and isinstance(value, str)
+            else value
+            for name, value in given.items()
+        }
 
     @classmethod
     def settings_customise_sources(
@@ -97,18 +117,26 @@ class Settings(BaseSettings):
 async def serve(settings: Settings) -> None:
     """Build the parts, serve until stopped, and close everything on the way out."""
     threadpool_limits(1, user_api="blas")  # idle BLAS threads spin: measured 70 % of a core
+    secure = settings.tls_certificate is not None
+    if settings.tls_certificate is not None:
+        check_certificate(settings.tls_certificate, settings.tls_key)
+    elif settings.tls_key is not None:
+        raise Unavailable("tls_key is set, tls_certificate is not: HTTPS needs the certificate.")
+    transport = await resolved(settings.stream)
     listener = listen(settings.host, settings.port)
     store = PortraitStore(settings.data / "portraits", limit=settings.max_portraits)
     opening = asyncio.create_task(asyncio.to_thread(open_configured_voice, settings.voice))
     writers = open_writers(settings.planner)
     async with Sessions(store, None, settings.runtime, writers=writers) as sessions:
         voice = sessions.voice = await opening  # the portrait warms up meanwhile
-        app = create_app(sessions, settings.stream, settings.data / "recordings")
+        app = create_app(sessions, transport, settings.data / "recordings")
         config = uvicorn.Config(
             app, log_config=None, access_log=False, ws="websockets-sansio", ws_max_size=1 << 20,
-            timeout_graceful_shutdown=3,
+            timeout_graceful_shutdown=3, ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
         )  # fmt: skip
-        log.info("Saccade listens on http://%s:%d", settings.host, listener.getsockname()[1])
+        scheme, port = "https" if secure else "http", listener.getsockname()[1]
+        log.info("Saccade listens on %s://%s:%d", scheme, settings.host, port)
         await DrainingServer(config, sessions, settings.stream.drain_seconds).serve([listener])
     store.close()
     if voice is not None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, WebSocket
+from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
@@ -18,6 +18,7 @@ from runtime.session import MOST_EYES, Session
 from runtime.sessions import Sessions
 from stream import control
 from stream.access import Tokens, bearer, socket_token
+from stream.farewell import Farewells
 from stream.probe_mark import overlay
 from stream.problems import may_answer
 from stream.settings import StreamSettings
@@ -88,7 +89,9 @@ def opener(sessions: Sessions, tokens: Tokens) -> Callable[..., Awaitable[Sessio
     return opened
 
 
-def session_routes(sessions: Sessions, tokens: Tokens, settings: StreamSettings) -> APIRouter:
+def session_routes(
+    sessions: Sessions, tokens: Tokens, settings: StreamSettings, farewells: Farewells
+) -> APIRouter:
     """All of them over one `Sessions`."""
     router = APIRouter(tags=["sessions"])
     opened = Depends(opener(sessions, tokens))
@@ -137,9 +140,14 @@ def session_routes(sessions: Sessions, tokens: Tokens, settings: StreamSettings)
         return {"plans": session.plans()}
 
     @router.delete(SESSIONS + "/{id}", status_code=204, responses=may_answer(401, 404))
-    async def end_session(session: Session = opened) -> None:
-        """End it; its viewers are disconnected."""
-        await sessions.close(session.id)
+    async def end_session(
+        session: Session = opened, after: Annotated[float, Query(ge=0, le=60)] = 0.0
+    ) -> None:
+        """End it; its viewers are disconnected. With `after`: then, unless somebody is back."""
+        if after:
+            farewells.say(session, after)
+        else:
+            await sessions.close(session.id)
 
     @router.websocket(SESSIONS + "/{id}/control")
     async def control_socket(socket: WebSocket, id: str) -> None:

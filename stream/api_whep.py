@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -13,41 +14,52 @@ from stream.access import Tokens, acceptable
 from stream.api_sessions import SESSIONS, opener
 from stream.ice import link_header
 from stream.problems import may_answer
+from stream.sdpfrag import FRAGMENT, parse_fragment
 from stream.settings import StreamSettings
-from stream.whep import MAX_SDP, Fragment, Peers, parse_fragment
+from stream.whep import MAX_SDP, Peers
 
 SDP = "application/sdp"
-FRAGMENT = "application/trickle-ice-sdpfrag"
 TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 ANSWER: dict[int | str, dict[str, Any]] = {201: {"content": {SDP: TEXT}}}
+RESTARTED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "ICE was restarted.", "content": {FRAGMENT: TEXT}}
+}
 
 
-def _body(kind: str) -> dict[str, Any]:
+def body_of(kind: str) -> dict[str, Any]:
+    """How OpenAPI says that a route takes text of a media type."""
     return {"requestBody": {"required": True, "content": {kind: TEXT}}}
+
+
+def links_of(settings: StreamSettings) -> dict[str, str]:
+    """The `Link` header with the ICE servers, when there are any; their logins may expire."""
+    links = link_header(settings, time.time())
+    return {"Link": links} if links else {}
 
 
 def whep_routes(
     sessions: Sessions, tokens: Tokens, peers: Peers, settings: StreamSettings
 ) -> APIRouter:
-    """Offer, trickle, leave."""
+    """Offer, trickle, restart ICE, leave."""
     router = APIRouter(tags=["whep"])
     opened = Depends(opener(sessions, tokens))
     endpoint = SESSIONS + "/{id}/whep"
     resource = endpoint + "/{secret}"
-    links = link_header(settings)
-    common = {"Accept-Patch": FRAGMENT} | ({"Link": links} if links else {})
+
+    def common() -> dict[str, str]:
+        return {"Accept-Patch": FRAGMENT} | links_of(settings)
 
     @router.options(endpoint, status_code=204, response_class=Response)
     async def discover(id: str) -> Response:
         """What the endpoint takes, and which ICE servers help."""
-        return Response(status_code=204, headers={"Accept-Post": SDP} | common)
+        return Response(status_code=204, headers={"Accept-Post": SDP} | common())
 
     @router.post(
         endpoint,
         status_code=201,
         response_class=Response,
         responses=ANSWER | may_answer(400, 401, 404, 406, 413, 415, 422, 503),
-        openapi_extra=_body(SDP),
+        openapi_extra=body_of(SDP),
     )
     async def watch(
         request: Request,
@@ -57,16 +69,16 @@ def whep_routes(
         """Offer → answer. Audio that the offer sends drives the avatar."""
         if not acceptable(accept, SDP):
             raise HTTPException(406, f"The answer is {SDP}, which Accept does not allow.")
-        peer, answer = await peers.answer(session, await _text(request, SDP))
+        peer, answer = await peers.answer(session, await text_of(request, SDP))
         where = f"{SESSIONS}/{session.id}/whep/{peer.id}"
-        return Response(answer, 201, {"Location": where, "ETag": peer.etag} | common, SDP)
+        return Response(answer, 201, {"Location": where, "ETag": peer.etag} | common(), SDP)
 
     @router.patch(
         resource,
         status_code=204,
         response_class=Response,
-        responses=may_answer(400, 401, 404, 412, 413, 415, 422, 428),
-        openapi_extra=_body(FRAGMENT),
+        responses=RESTARTED | may_answer(400, 401, 404, 409, 412, 413, 415, 422, 428, 503),
+        openapi_extra=body_of(FRAGMENT),
     )
     async def trickle(
         request: Request,
@@ -74,15 +86,20 @@ def whep_routes(
         session: Session = opened,
         if_match: Annotated[str | None, Header()] = None,
     ) -> Response:
-        """More candidates (RFC 8840). ICE restarts are answered 422: POST a new offer instead."""
+        """More candidates (RFC 8840). Another ice-ufrag and ice-pwd restart ICE: 200, and ours."""
         peer = peers.get(session, secret)
-        fragment = parse_fragment(await _text(request, FRAGMENT))
-        _check(fragment, peer.ufrag, peer.etag, if_match)
+        fragment = parse_fragment(await text_of(request, FRAGMENT))
+        _check(peer.etag, if_match)
+        answer = None
+        if fragment.ufrag not in (None, peer.ufrag):
+            answer = await peer.restart(fragment)
         for candidate in fragment.candidates:
             await peer.add_candidate(candidate)
         if fragment.done:
             await peer.add_candidate(None)
-        return Response(status_code=204)
+        if answer is None:
+            return Response(status_code=204)
+        return Response(answer, 200, {"ETag": peer.etag}, FRAGMENT)
 
     @router.delete(
         resource, status_code=200, response_class=Response, responses=may_answer(401, 404)
@@ -95,18 +112,15 @@ def whep_routes(
     return router
 
 
-def _check(fragment: Fragment, ufrag: str, etag: str, if_match: str | None) -> None:
-    """Raises HTTPException for a fragment that may not be applied."""
+def _check(etag: str, if_match: str | None) -> None:
+    """Raises HTTPException when a fragment is not meant for this ICE session."""
     if if_match is None:
         raise HTTPException(428, "Send the ETag of the resource as If-Match.")
-    if fragment.ufrag not in (None, ufrag):
-        # RFC 9725 section 4.3: a server of one kind of PATCH answers the other one with 422.
-        raise HTTPException(422, "ICE restart is not supported; POST a new offer.")
     if not {"*", etag} & {tag.strip() for tag in if_match.split(",")}:
         raise HTTPException(412, "The ETag is not that of this resource.")
 
 
-async def _text(request: Request, expected: str) -> str:
+async def text_of(request: Request, expected: str) -> str:
     """The body as text. Raises 415 for another type, 413 and 400 for what can not be SDP."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != expected:

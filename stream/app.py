@@ -10,7 +10,7 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from runtime.sessions import Sessions
 from stream import problems
 from stream.access import BodyLimit, Tokens
+from stream.api_check import check_routes
 from stream.api_portraits import PORTRAITS, portrait_routes
 from stream.api_publish import publication_routes
 from stream.api_record import recording_routes
@@ -27,6 +28,8 @@ from stream.api_sessions import NOT_THERE, session_routes
 from stream.api_speech import SPEECH_PATHS, speech_routes
 from stream.api_whep import whep_routes
 from stream.broadcast import Broadcasts
+from stream.echo import Echoes
+from stream.farewell import Farewells
 from stream.metrics import Metrics
 from stream.publish import Publications
 from stream.recordings import Recordings
@@ -60,12 +63,14 @@ def create_app(
     peers = Peers(settings, broadcasts)
     recorded = Recordings(recordings, settings)
     published = Publications(settings, broadcasts)
+    echoes = Echoes(settings)
     tokens = Tokens()
+    farewells = Farewells(sessions)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.closing(broadcasts):
-            async with peers, recorded, published:
+            async with peers, recorded, published, echoes, farewells:
                 yield
 
     app = FastAPI(
@@ -85,16 +90,25 @@ def create_app(
             allow_origins=list(settings.allowed_origins),
             allow_methods=["OPTIONS", "GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "If-Match"],
-            expose_headers=["Location", "Link", "ETag", "Accept-Patch", "Retry-After"],
+            expose_headers=[
+                "Location",
+                "Link",
+                "ETag",
+                "Accept-Patch",
+                "Accept-Post",
+                "Allow",
+                "Retry-After",
+            ],  # fmt: skip
         )
     routers = (
         health_routes(sessions, Metrics(sessions, peers)),
         portrait_routes(sessions.portraits, sessions.adaptations),
-        session_routes(sessions, tokens, settings),
+        session_routes(sessions, tokens, settings, farewells),
         speech_routes(sessions, tokens),
         whep_routes(sessions, tokens, peers, settings),
         publication_routes(sessions, tokens, published),
         recording_routes(sessions, tokens, recorded),
+        check_routes(echoes, settings),
     )
     for router in routers:
         app.include_router(router)
@@ -102,6 +116,11 @@ def create_app(
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         return Response(reference_page(app.openapi()), media_type="text/html", headers=SECURITY)
+
+    @app.get("/check", include_in_schema=False)
+    async def check() -> Response:
+        headers = SECURITY | {"Cache-Control": "no-cache"}
+        return FileResponse(WEB / "check.html", headers=headers)
 
     app.mount("/", Page([route for router in routers for route in router.routes]))
     return app

@@ -45,11 +45,7 @@ def read_offer(text: str) -> Offer:
     Raises:
         InvalidInput: It is no SDP, asks for nothing, or for nothing this server has.
     """
-    try:
-        description = SessionDescription.parse(text)
-    except Exception as error:  # the parser lets out whatever its expressions raise on wild text
-        reason = str(error) or type(error).__name__
-        raise InvalidInput(f"The offer is not SDP that can be read: {reason}.") from None
+    description = _parse(text)
     if not description.media:
         raise InvalidInput("The offer has no media section; add a recvonly video transceiver.")
     if len(description.media) > MAX_SECTIONS:
@@ -63,6 +59,25 @@ def read_offer(text: str) -> Offer:
     ice = description.media[0].ice
     ufrag = ice.usernameFragment if ice is not None else None
     return Offer(str(description), kinds & {"audio", "video"}, ufrag or "", hides)
+
+
+def read_echo(text: str) -> str:
+    """The offer of a self-test, one data channel → SDP. Raises InvalidInput for anything else."""
+    description = _parse(text)
+    if [media.kind for media in description.media] != ["application"]:
+        raise InvalidInput("A self-test offers one data channel and nothing else.")
+    _mend_bundle(description)
+    description.host = None
+    _mend(description.media[0])
+    return str(description)
+
+
+def _parse(text: str) -> SessionDescription:
+    try:
+        return SessionDescription.parse(text)
+    except Exception as error:  # the parser lets out whatever its expressions raise on wild text
+        reason = str(error) or type(error).__name__
+        raise InvalidInput(f"The offer is not SDP that can be read: {reason}.") from None
 
 
 def _mend_bundle(description: SessionDescription) -> None:

@@ -14,13 +14,14 @@ from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCIceCandidate,
+    RTCIceTransport,
     RTCPeerConnection,
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
 
-from core import Busy, InvalidInput
+from core import Busy, Conflict, InvalidInput
 from runtime.session import Session
 from stream import aiortc_ways
 from stream.broadcast import Broadcast, Broadcasts
@@ -28,6 +29,8 @@ from stream.ice import ice_servers
 from stream.ingest import Floor, RtpAudio
 from stream.offer import Offer, hidden, reachable
 from stream.pacer import Pacer
+from stream.restart import IcePath
+from stream.sdpfrag import Fragment, credentials, write_fragment
 from stream.sender import MediaSender
 from stream.settings import StreamSettings
 
@@ -72,7 +75,7 @@ class Peer:
             closed: Called once, when everything this peer owned is gone.
         """
         self.id = secrets.token_urlsafe(18)
-        self.etag = f'"{secrets.token_hex(8)}"'
+        self.etag = new_etag()
         self.session = session
         self.ufrag = ""
         self._settings = settings
@@ -87,6 +90,8 @@ class Peer:
         self._closing: asyncio.Task[None] | None = None
         self._hides = False
         self._senders: dict[str, MediaSender] = {}
+        self._paths: list[IcePath] = []
+        "One when media sections are bundled, as browsers do."
         self._pc.on("connectionstatechange", self._changed)
         self._pc.on("track", self._on_track)
 
@@ -100,6 +105,7 @@ class Peer:
         pc = self._pc
         try:
             await self._step(pc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer")))
+            self._paths = [IcePath(transport, self._settings) for transport in self._transports()]
             await self._attach(offer)
             await self._step(pc.setLocalDescription(await self._step(pc.createAnswer())))
         except BaseException:
@@ -169,7 +175,39 @@ class Peer:
         elif not reachable(candidate):
             self._hides |= hidden(candidate)
             return
-        await self._pc.addIceCandidate(candidate)
+        if self._paths[0].restarted:
+            await self._paths[0].add_candidate(candidate)
+        else:
+            await self._pc.addIceCandidate(candidate)
+
+    async def restart(self, fragment: Fragment) -> str:
+        """Restart ICE with a fragment's credentials and candidates.
+
+        Returns:
+            The fragment to answer with; `etag` and `ufrag` are new then.
+
+        Raises:
+            InvalidInput: It has no usable credentials, or the viewer's sections are not bundled.
+            Conflict: It is not connected (yet, or any more).
+            Busy: No UDP port is free. The connection stays as it was.
+        """
+        ufrag, password = credentials(fragment)
+        if len(self._paths) != 1:
+            raise InvalidInput("ICE can restart where media are bundled; POST a new offer instead.")
+        path = self._paths[0]
+        if self._closing is not None or not path.connected:
+            raise Conflict("There is no connection to restart; POST a new offer instead.")
+        local, secret, told = await path.restart(ufrag, password)
+        self.ufrag, self._hides = ufrag, False
+        self.etag = new_etag()
+        log.info("viewer restarts ICE", extra={"session": self.session.id})
+        return write_fragment(local, secret, told, media=fragment.media)
+
+    def _transports(self) -> list[RTCIceTransport]:
+        """Those that the description left, each once."""
+        lines = [line.receiver.transport for line in self._pc.getTransceivers()]
+        data = [self._pc.sctp.transport] if self._pc.sctp else []
+        return list(dict.fromkeys(dtls.transport for dtls in lines + data))
 
     async def close(self) -> None:
         """Free everything. Closing twice is fine; a caller that is cancelled does not stop it."""
@@ -188,6 +226,8 @@ class Peer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.aclose()
+        for path in self._paths:
+            await path.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._pc.close()
@@ -238,3 +278,8 @@ class Peer:
         task = asyncio.create_task(work, name=f"{name} {self.session.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def new_etag() -> str:
+    """Names one ICE session of a resource (RFC 9725 section 4.3.1)."""
+    return f'"{secrets.token_hex(8)}"'

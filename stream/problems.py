@@ -12,7 +12,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from core import Busy, Full, InvalidInput, NotAllowed, NotFound, SaccadeError, Unavailable
+from core import (
+    Busy,
+    Conflict,
+    Full,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    SaccadeError,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +30,7 @@ STATUS: dict[type[SaccadeError], int] = {
     InvalidInput: 422,
     NotAllowed: 403,
     Full: 507,
+    Conflict: 409,
     Busy: 503,
     Unavailable: 503,
 }

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
-ICE_SERVER = re.compile(r"(stuns?|turns?):[^\s<>\",;]+( [^\s\"]+ [^\s\"]+)?")
+ICE_SERVER = re.compile(
+    r"(stuns?:[\w.-]+(:\d+)?|turns?:[\w.-]+(:\d+)?(\?transport=(udp|tcp))?( [!-~]+ [!-~]+)?)",
+    re.ASCII,
+)
+PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
 
 PLACE = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
 MAY_BE_ZERO = ("drain_seconds", "recordings_bytes")
@@ -20,6 +24,19 @@ class StreamSettings:
     ice_servers: tuple[str, ...] = ()
     """STUN or TURN servers told to clients and used here, each ``URL`` or ``URL username
     credential``. None: host candidates, the quickest start."""
+    turn_secret: str = field(default="", repr=False)
+    "Shared with the TURN servers that have no user name above: logins that expire are made of it."
+    turn_ttl: float = 86_400.0
+    "Seconds such a login is good for."
+    gather_timeout: float = 0.5
+    "Seconds an answer waits for STUN and TURN servers; who is later is left out."
+    advertised_hosts: tuple[str, ...] = ()
+    """Addresses or names at which viewers reach this machine, told in place of its own: for 1:1 NAT
+    and containers. Names are resolved at the start; STUN and TURN are not asked here then."""
+    advertise_local: bool = False
+    "Tell the machine's own addresses as well, for viewers on its side of the NAT."
+    udp_ports: str = ""
+    "Ports for media, such as 50000-50100; a viewer takes one. Empty: whatever the system picks."
     max_viewers: int = 16
     "WebRTC peers of one session; they share its encoders, so one more costs only packets."
     max_sockets: int = 4
@@ -66,11 +83,24 @@ class StreamSettings:
                     "publish_to: each entry is https://HOST or http://HOST, with a port or path or"
                     " without, and neither user, query nor spaces"
                 )
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for limit in fields(self):
+            value = getattr(self, limit.name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
-            if value < 0 or (value == 0 and field.name not in MAY_BE_ZERO):
-                raise ValueError(f"{field.name}: expected more than 0, got {value}")
+            if value < 0 or (value == 0 and limit.name not in MAY_BE_ZERO):
+                raise ValueError(f"{limit.name}: expected more than 0, got {value}")
+        if self.udp_ports:
+            found = PORTS.fullmatch(self.udp_ports)
+            if not found or not 1024 <= int(found[1]) <= int(found[2]) < 1 << 16:
+                raise ValueError(
+                    f"udp_ports: expected two ports from 1024 to 65535 such as '50000-50100',"
+                    f" got {self.udp_ports!r}"
+                )
         if not self.min_bitrate <= self.bitrate <= self.max_bitrate:
             raise ValueError("bitrate: expected min_bitrate ≤ bitrate ≤ max_bitrate")
+
+    @property
+    def ports(self) -> range:
+        """The UDP ports of `udp_ports`; empty for whatever the system picks."""
+        first, _, last = self.udp_ports.partition("-")
+        return range(int(first), int(last) + 1) if self.udp_ports else range(0)

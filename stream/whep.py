@@ -1,82 +1,27 @@
-"""WHEP: the peers of all sessions, and the trickle-ICE fragments they are patched with.
+"""WHEP: the peers of all sessions.
 
-Sources: draft-ietf-wish-whep; RFC 9725 (WHIP, the same resource model); RFC 8840 (sdpfrag).
+Sources: draft-ietf-wish-whep; RFC 9725 (WHIP, the same resource model).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final
-
-from aiortc import RTCIceCandidate
-from aiortc.sdp import candidate_from_sdp
 
 from core import Busy, InvalidInput, NotFound
 from runtime.session import Session
 from stream.aiortc_ways import tune_ice
 from stream.broadcast import Broadcasts
+from stream.gather import resolved
 from stream.ingest import Floor
-from stream.offer import MAX_CANDIDATES, read_offer
+from stream.offer import read_offer
 from stream.peer import Peer
 from stream.settings import StreamSettings
 
 MAX_SDP: Final = 64 * 1024
 "Bytes of an offer or fragment; browsers send 5 to 10 KB."
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """What a trickle-ICE PATCH says."""
-
-    candidates: list[RTCIceCandidate] = field(default_factory=list)
-    done: bool = False
-    "end-of-candidates."
-    ufrag: str | None = None
-    "The ICE user name it belongs to; another one than the offer's asks for an ICE restart."
-
-
-def parse_fragment(text: str) -> Fragment:
-    """``application/trickle-ice-sdpfrag`` → its candidates.
-
-    Raises:
-        InvalidInput: A line that is no SDP, a malformed candidate, or too many.
-    """
-    candidates: list[RTCIceCandidate] = []
-    mid: str | None = None
-    index = -1
-    done = False
-    ufrag = None
-    for line in text.splitlines():
-        if not line:
-            continue
-        if len(line) < 2 or line[1] != "=":
-            raise InvalidInput("The fragment is not SDP: each line is a letter, '=' and a value.")
-        if line.startswith("m="):
-            index, mid = index + 1, None
-        elif line.startswith("a=mid:"):
-            mid = line[6:]
-        elif line.startswith("a=ice-ufrag:"):
-            ufrag = line[12:]
-        elif line.startswith("a=end-of-candidates"):
-            done = True
-        elif line.startswith("a=candidate:"):
-            candidates.append(_candidate(line[12:], mid, max(index, 0)))
-            if len(candidates) > MAX_CANDIDATES:
-                raise InvalidInput(f"A fragment holds at most {MAX_CANDIDATES} candidates.")
-    return Fragment(candidates, done, ufrag)
-
-
-def _candidate(value: str, mid: str | None, index: int) -> RTCIceCandidate:
-    try:
-        candidate = candidate_from_sdp(value)
-    except (ValueError, IndexError, AssertionError, KeyError) as error:
-        raise InvalidInput(f"A candidate can not be read: {error}.") from None
-    candidate.sdpMid = mid
-    candidate.sdpMLineIndex = index
-    return candidate
 
 
 class Peers:
@@ -100,6 +45,7 @@ class Peers:
         return [gap for p in self._peers.values() if (gap := p.lip_gap) is not None]
 
     async def __aenter__(self) -> Peers:
+        self._settings = await resolved(self._settings)
         tune_ice(self._settings.disconnect_grace)
         return self
 

@@ -60,6 +60,15 @@ def test_environment_wins_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert Settings(port=1).port == 1
 
 
+def test_lists_can_be_given_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SACCADE_CONFIG", "")
+    monkeypatch.setenv("SACCADE_STREAM__ADVERTISED_HOSTS", "203.0.113.5, avatar.example.com")
+    monkeypatch.setenv("SACCADE_STREAM__ICE_SERVERS", "stun:a.example,turn:b.example ann sesame")
+    stream = Settings().stream
+    assert stream.advertised_hosts == ("203.0.113.5", "avatar.example.com")
+    assert stream.ice_servers == ("stun:a.example", "turn:b.example ann sesame")
+
+
 @pytest.mark.parametrize("line", ["prot = 9000", "[runtime]\nsizes = 4", 'port = "eighty"'])
 def test_unknown_names_and_wrong_types_are_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str

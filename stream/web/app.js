@@ -21,6 +21,7 @@ import { Strip } from "./strip.js";
 import { Timeline } from "./timeline.js";
 import { Backoff, sleep } from "./timing.js";
 import { Toasts } from "./toasts.js";
+import { learnIceServers } from "./whep.js";
 import { Why } from "./why.js";
 
 const $ = (selector) => document.querySelector(selector);
@@ -221,7 +222,7 @@ async function load() {
   const backoff = new Backoff();
   for (;;) {
     try {
-      const [labels] = await Promise.all([read("v1/labels"), portraits.load()]);
+      const [labels] = await Promise.all([read("v1/labels"), portraits.load(), learnIceServers()]);
       behaviour.load(labels);
       return;
     } catch (error) {
@@ -240,7 +241,7 @@ async function main() {
   showPhase("starting");
   await load();
   showPortrait(portraits.byId(portrait) ? portrait : portraits.first?.id);
-  call.start();
+  call.start({ resume: true });
 }
 
 // --- the page itself --------------------------------------------------------------------------
@@ -285,9 +286,17 @@ setInterval(() => {
   actions.update(plan, now);
   timeline.tell(now);
 }, LIST_MS);
-addEventListener("pagehide", () => call.close());
+addEventListener("pagehide", () => call.leave());
 addEventListener("pageshow", (event) => {
-  if (event.persisted) call.start();
+  if (event.persisted) call.start({ resume: true });
+});
+addEventListener("online", () => {
+  if (phase === "failed") call.start({ resume: true });
+  else call.wake({ changed: true });
+});
+navigator.connection?.addEventListener?.("change", () => call.wake());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) call.wake();
 });
 
 /** For end-to-end tests and the curious. */
@@ -311,6 +320,10 @@ const handle = {
   },
   events,
   stats: () => readout.summary,
+  /** How often the picture's connection found another way. */
+  get restarts() {
+    return call.player?.restarts ?? 0;
+  },
 };
 window.saccade = handle;
 

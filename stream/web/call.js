@@ -1,166 +1,17 @@
 /**
- * One avatar on the page: its session, its player, its control socket, and all that brings them
- * back when they fail.
- *
- * A `Link` is one session. A `Call` holds the link that plays and, while another portrait is on its
- * way, the link that will take over when its first picture is there.
+ * One avatar on the page: the link that plays and, while another portrait is on its way, the link
+ * that will take over when its first picture is there.
  */
 
-import { Problem, read, request } from "./api.js";
-import { ControlSocket } from "./control.js";
-import { Backoff, isAbort, sleep, waitForRetry } from "./timing.js";
-import { WhepPlayer } from "./whep.js";
+import { Problem } from "./api.js";
+import { Link } from "./link.js";
+import { keepSession, keptSession } from "./resume.js";
+import { isAbort, sleep } from "./timing.js";
 
 /** Events kept for a link that does not play yet: about ten seconds of them. */
 const HELD_EVENTS = 200;
 /** How long a change of mind waits for the session it replaces to be gone. */
 const PLACE_MS = 4000;
-
-class Link {
-  #stop = new AbortController();
-  #mediaBackoff = new Backoff();
-  #controlBackoff = new Backoff();
-  #creating = Promise.resolve();
-  #ending = Promise.resolve();
-
-  /** @param {Call} call */
-  constructor(call) {
-    this.call = call;
-    this.session = null;
-    this.player = null;
-    this.control = null;
-    /** Events that came while another link still played. */
-    this.held = [];
-  }
-
-  get signal() {
-    return this.#stop.signal;
-  }
-
-  /** Create the session, then connect picture and control side by side. */
-  async open() {
-    const player = this.#newPlayer();
-    this.#creating = this.#create();
-    await Promise.all([this.#creating, player.prepare()]);
-    if (this.signal.aborted) return;
-    this.#openControl();
-    await this.#connect(player);
-  }
-
-  /**
-   * End everything, here and on the server. Closing twice is fine.
-   * @param {{gone?: boolean}} [options] `gone`: the server has ended it already
-   */
-  close({ gone = false } = {}) {
-    this.#stop.abort();
-    this.player?.close({ gone: true }); // Its peer ends with the session.
-    this.control?.close();
-    if (gone) this.session = null;
-    if (!this.session) return;
-    const { id, token } = this.session;
-    this.session = null;
-    const ended = request("DELETE", `v1/sessions/${id}`, { token, keepalive: true });
-    this.#ending = ended.catch(() => {}); // It ends by itself without viewers.
-  }
-
-  /** Resolves when a closed link takes no place on the server any more; never rejects. */
-  async ended() {
-    await this.#creating.catch(() => {});
-    await this.#ending;
-  }
-
-  /** The first picture is on the screen. */
-  played() {
-    this.#mediaBackoff.reset();
-  }
-
-  /** Connect the picture again: it froze, or its connection is gone. */
-  async restartMedia(reason) {
-    if (this.signal.aborted) return;
-    this.call.onLost(this);
-    this.player?.close();
-    this.call.onPhase("reconnecting", reason);
-    try {
-      await waitForRetry(this.#mediaBackoff.next(), this.signal);
-      const player = this.#newPlayer();
-      await player.prepare();
-      await this.#connect(player);
-    } catch (error) {
-      this.#mediaFailed(error);
-    }
-  }
-
-  #newPlayer() {
-    this.player = new WhepPlayer((reason) => this.restartMedia(reason));
-    return this.player;
-  }
-
-  async #connect(player) {
-    this.call.onPhase("connecting");
-    await player.connect(this.session.whep, this.session.token, this.signal);
-    if (!this.signal.aborted) this.call.onMedia(this, player);
-  }
-
-  #mediaFailed(error) {
-    if (isAbort(error) || this.signal.aborted) return;
-    if (error.status === 404 || error.status === 401) this.call.onGone(this);
-    else this.restartMedia(error.message);
-  }
-
-  /**
-   * POST the session; waits and tries again while the server is full or away. The request is
-   * never cut short: a session whose name did not arrive could not be ended.
-   */
-  async #create() {
-    const backoff = new Backoff();
-    let gone = null;
-    for (;;) {
-      const json = this.call.view.choice(); // Asked anew: it may change while we wait.
-      if (json.portrait === gone) json.portrait = undefined;
-      try {
-        this.session = await (await request("POST", "v1/sessions", { json })).json();
-        if (this.signal.aborted) this.close();
-        return;
-      } catch (error) {
-        this.signal.throwIfAborted();
-        if (error.status === 404 && json.portrait) {
-          gone = json.portrait; // Then the server's own default.
-          continue;
-        }
-        if (error.status && error.status < 500) throw error;
-        if (error.status === 503 && this.call.makeRoom(this)) continue;
-        const ms = error.retryAfter ? error.retryAfter * 1000 : backoff.next();
-        this.call.onPhase("waiting", error.message, ms);
-        await waitForRetry(ms, this.signal);
-      }
-    }
-  }
-
-  #openControl() {
-    const control = new ControlSocket(this.session, {
-      onEvent: (event) => {
-        if (event.type === "hello") this.#controlBackoff.reset();
-        if (!this.signal.aborted) this.call.onEvent(this, event);
-      },
-      onLost: () => this.#controlLost(),
-    });
-    this.control = control;
-  }
-
-  /** The socket dropped: ask whether the session lives, then open another or give up on it. */
-  async #controlLost() {
-    try {
-      await waitForRetry(this.#controlBackoff.next(), this.signal);
-      const { id, token } = this.session;
-      await read(`v1/sessions/${id}`, { token, signal: this.signal });
-      this.#openControl();
-    } catch (error) {
-      if (isAbort(error) || this.signal.aborted) return;
-      if (error.status === 404 || error.status === 401) this.call.onGone(this);
-      else this.#controlLost();
-    }
-  }
-}
 
 export class Call {
   #current = null;
@@ -171,7 +22,7 @@ export class Call {
   /**
    * @param {{
    *   phase: (phase: string, detail?: string, ms?: number) => void,
-   *   attach: (player: WhepPlayer) => Promise<number>,
+   *   attach: (player: import("./whep.js").WhepPlayer) => Promise<number>,
    *   freeze: () => void,
    *   live: (link: {session: object}, firstFrameMs: number) => void,
    *   event: (event: object) => void,
@@ -193,8 +44,11 @@ export class Call {
     return this.#current?.player ?? this.#next?.player ?? null;
   }
 
-  /** Begin, or change over to another portrait; what plays goes on until the new one does. */
-  async start() {
+  /**
+   * Begin, or change over to another portrait; what plays goes on until the new one does.
+   * @param {{resume?: boolean}} [options] `resume`: go on with the session this tab had, if it lives
+   */
+  async start({ resume = false } = {}) {
     const before = this.#next;
     const link = new Link(this);
     this.#next = link;
@@ -204,7 +58,7 @@ export class Call {
     await Promise.race([this.#place, sleep(PLACE_MS)]);
     if (link.signal.aborted) return;
     try {
-      await link.open();
+      await link.open(resume ? keptSession() : null);
     } catch (error) {
       if (isAbort(error) || link.signal.aborted) return;
       if (link.session && (error.status === 0 || error.status >= 500)) {
@@ -238,11 +92,18 @@ export class Call {
     this.#current?.restartMedia("the picture stopped");
   }
 
-  /** End it all; the page is going away. */
-  close() {
-    this.#next?.close();
-    this.#current?.close();
+  /** The page is going away: what plays can be gone on with, what was to come can not. */
+  leave() {
+    if (this.#current) this.#next?.close();
+    else this.#next?.leave();
+    this.#current?.leave();
     this.#next = this.#current = null;
+  }
+
+  /** @param {{changed?: boolean}} [options] `changed`: the network is another one */
+  wake(options) {
+    this.#current?.wake(options);
+    this.#next?.wake(options);
   }
 
   // --- what links report -------------------------------------------------------------------
@@ -274,9 +135,26 @@ export class Call {
       this.#current = link;
       this.#next = null;
     }
+    keepSession(link.session);
     this.onPhase("live");
     this.view.live(link, ms);
     for (const event of link.held.splice(0)) this.view.event(event);
+  }
+
+  /** A reload should come back to what is seen, or to what was about to be. */
+  onSession(link) {
+    if (!this.#current) keepSession(link.session);
+  }
+
+  /** All tries were in vain. */
+  onGivenUp(link, reason) {
+    const seconds = Math.round(link.graceMs / 1000);
+    link.close();
+    if (link === this.#current) this.#current = null;
+    if (link === this.#next) this.#next = null;
+    if (this.#current || this.#next) return;
+    const told = `The connection could not be brought back within ${seconds} s: ${reason}.`;
+    this.view.failed(new Problem(`${told} Begin anew, or test the connection.`));
   }
 
   /** Events of a link that is to take over wait until it does. */

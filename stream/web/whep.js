@@ -3,20 +3,31 @@
  *
  * The offer is made and candidates are gathered while the session is still being created
  * (`prepare`), so that little is left to do once there is an address to send it to. Candidates
- * that come later go by PATCH (RFC 8840 fragments).
+ * that come later go by PATCH (RFC 8840 fragments). When the network changes, ICE is restarted: the
+ * same peer by another way (RFC 9725 section 4.3.3).
  */
 
 import { request } from "./api.js";
 
 /** Candidates of the machine itself arrive within a few milliseconds; more are trickled. */
 const GATHER_MS = 120;
-/** `disconnected` often heals by itself; this long is a failure. */
-const DISCONNECTED_MS = 3000;
+/** How long a restart of ICE may take before all is begun anew. */
+const RESTART_MS = 3000;
 /** No connection after this long is a failure. */
 const CONNECT_MS = 12000;
 
-/** Ice servers a server has named in `Link` headers; used from the next connection on. */
+/** Ice servers the server has named in `Link` headers; used from the next connection on. */
 let knownIceServers = [];
+
+/** Ask for them ahead of the first connection. Never rejects: without them many connect as well. */
+export async function learnIceServers() {
+  try {
+    const answer = await request("OPTIONS", "v1/check");
+    knownIceServers = iceServersOf(answer.headers.get("Link"), knownIceServers);
+  } catch {
+    // The answer to the first offer tells them too.
+  }
+}
 
 export class WhepPlayer {
   #resource = null;
@@ -25,6 +36,7 @@ export class WhepPlayer {
   #late = [];
   #timers = new Set();
   #closed = false;
+  #restarting = false;
 
   /** @param {(reason: string) => void} onFailure called when the connection is lost */
   constructor(onFailure) {
@@ -32,6 +44,8 @@ export class WhepPlayer {
     this.stream = new MediaStream();
     /** `performance.now()` when the answer had arrived. */
     this.answeredAt = 0;
+    /** How often another way to the same peer was found. */
+    this.restarts = 0;
     this.pc = new RTCPeerConnection({ iceServers: knownIceServers, bundlePolicy: "max-bundle" });
     this.pc.addTransceiver("video", { direction: "recvonly" });
     this.pc.addTransceiver("audio", { direction: "recvonly" });
@@ -39,6 +53,7 @@ export class WhepPlayer {
       // A conversation wants the shortest buffer the network allows; browsers add some by default.
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
       this.stream.addTrack(track);
+      this.#followGoodbye(receiver.transport);
     };
     this.pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
     this.pc.onconnectionstatechange = () => this.#follow();
@@ -47,12 +62,7 @@ export class WhepPlayer {
   /** Make the offer and gather candidates for a moment. */
   async prepare() {
     await this.pc.setLocalDescription(await this.pc.createOffer());
-    await new Promise((done) => {
-      this.pc.onicegatheringstatechange = () => {
-        if (this.pc.iceGatheringState === "complete") done();
-      };
-      setTimeout(done, GATHER_MS);
-    });
+    await this.#gathered();
   }
 
   /**
@@ -76,6 +86,12 @@ export class WhepPlayer {
     this.#sendLate();
   }
 
+  /** The network may be another one, or the page was asleep: look for a way if there is need. */
+  wake({ changed = false } = {}) {
+    if (changed || this.pc.connectionState === "disconnected") this.#restart();
+    else if (this.pc.connectionState === "failed") this.#fail("the connection failed");
+  }
+
   /** End it, here and (unless it is `gone`) on the server. Closing twice is fine. */
   close({ gone = false } = {}) {
     if (this.#closed) return;
@@ -95,7 +111,46 @@ export class WhepPlayer {
 
   #trickle(candidate) {
     this.#late.push(candidate?.candidate ? candidate : null);
-    if (this.#resource) this.#sendLate();
+    if (this.#resource && !this.#restarting) this.#sendLate();
+  }
+
+  #gathered() {
+    return new Promise((done) => {
+      this.pc.onicegatheringstatechange = () => {
+        if (this.pc.iceGatheringState === "complete") done();
+      };
+      setTimeout(done, GATHER_MS);
+    });
+  }
+
+  async #restart() {
+    if (this.#closed || this.#restarting || !this.#resource || !this.pc.currentRemoteDescription) return;
+    this.#restarting = true;
+    this.#later(RESTART_MS, () => this.pc.connectionState !== "connected", "the network was lost");
+    try {
+      await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: true }));
+      await this.#gathered();
+      this.#late = [];
+      const { sdp } = this.pc.localDescription;
+      const found = [...sdp.matchAll(/^a=(candidate:.*?)\s*$/gm)].map(([, candidate]) => ({ candidate }));
+      const answer = await request("PATCH", this.#resource, {
+        body: sdpFragment(sdp, found),
+        type: "application/trickle-ice-sdpfrag",
+        token: this.#token,
+        headers: { "If-Match": "*" },
+      });
+      this.#etag = answer.headers.get("ETag") ?? "*";
+      const before = this.pc.currentRemoteDescription.sdp;
+      const after = restartedAnswer(before, await answer.text());
+      await this.pc.setRemoteDescription({ type: "answer", sdp: after });
+      this.restarts += 1;
+      this.#restarting = false;
+      this.#sendLate();
+    } catch {
+      this.#fail("the connection was lost"); // A new offer to the same session may do better.
+    } finally {
+      this.#restarting = false;
+    }
   }
 
   #sendLate() {
@@ -114,9 +169,15 @@ export class WhepPlayer {
   #follow() {
     const { connectionState } = this.pc;
     if (connectionState === "failed") this.#fail("the connection failed");
-    if (connectionState === "disconnected") {
-      this.#later(DISCONNECTED_MS, () => this.pc.connectionState !== "connected", "disconnected");
-    }
+    if (connectionState === "disconnected") this.#restart();
+  }
+
+  /** A server that ends a peer says so by DTLS, which does not count as a failed connection. */
+  #followGoodbye(transport) {
+    if (!transport) return;
+    transport.onstatechange = () => {
+      if (["closed", "failed"].includes(transport.state)) this.#fail("the server ended the connection");
+    };
   }
 
   #later(ms, stillBad, reason) {
@@ -141,14 +202,38 @@ function sdpFragment(sdp, candidates) {
   return `${lines.filter(Boolean).join("\r\n")}\r\n`;
 }
 
-/** `<turn:host>; rel="ice-server"; username="u"; credential="c"` (RFC 9725 section 4.6). */
-function iceServersOf(link, fallback) {
-  if (!link) return fallback;
+/** The answer as it would be after a restart: other credentials and candidates, all else stays. */
+function restartedAnswer(sdp, fragment) {
+  const line = (name) => fragment.match(new RegExp(`^a=${name}:.*$`, "m"))[0].trim();
+  const candidates = (fragment.match(/^a=(candidate:.*|end-of-candidates).*$/gm) ?? []).map((l) => l.trim());
+  let told = false;
+  const lines = sdp.split("\r\n").flatMap((old) => {
+    if (/^a=(candidate:|end-of-candidates)/.test(old)) return [];
+    if (old.startsWith("a=ice-ufrag:")) return [line("ice-ufrag")];
+    if (!old.startsWith("a=ice-pwd:")) return [old];
+    const added = told ? [] : candidates; // Bundled: the first section's are for all.
+    told = true;
+    return [line("ice-pwd"), ...added];
+  });
+  return lines.join("\r\n");
+}
+
+/**
+ * `<turn:host>; rel="ice-server"; username="u"; credential="c"` (RFC 9725 section 4.6).
+ * @param {string | null} link
+ * @param {RTCIceServer[]} fallback when it names none
+ */
+export function iceServersOf(link, fallback) {
   const servers = [];
-  for (const [, urls, rest] of link.matchAll(/<([^>]+)>((?:\s*;\s*[\w-]+="[^"]*")*)/g)) {
-    if (!/rel="ice-server"/.test(rest)) continue;
-    const value = (name) => rest.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1];
-    servers.push({ urls, username: value("username"), credential: value("credential") });
+  const entries = (link ?? "").matchAll(/<([^>]+)>((?:\s*;\s*[\w-]+="(?:[^"\\]|\\.)*")*)/g);
+  for (const [, urls, rest] of entries) {
+    const parameters = {};
+    for (const [, name, value] of rest.matchAll(/([\w-]+)="((?:[^"\\]|\\.)*)"/g)) {
+      parameters[name] = value.replace(/\\(.)/g, "$1"); // A quoted-string (RFC 9110 section 5.6.4).
+    }
+    const { rel, username, credential } = parameters;
+    if (rel !== "ice-server") continue;
+    servers.push(username === undefined ? { urls } : { urls, username, credential });
   }
   return servers.length ? servers : fallback;
 }

@@ -181,7 +181,13 @@ async def test_other_origins_may_call_when_they_are_allowed(store: PortraitStore
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http:
         preflight = await http.options("/v1/sessions/x/whep/y", headers=ask)
         assert preflight.headers["access-control-allow-origin"] == origin
-        assert "PATCH" in preflight.headers["access-control-allow-methods"]
+        allowed = set(preflight.headers["access-control-allow-methods"].split(", "))
+        assert allowed == {"OPTIONS", "GET", "POST", "PATCH", "DELETE"}
+        wanted = {"Access-Control-Request-Headers": "authorization, content-type, if-match"}
+        preflight = await http.options("/v1/sessions/x/whep/y", headers=ask | wanted)
+        told = preflight.headers["access-control-allow-headers"].lower()
+        assert preflight.status_code == 200
+        assert {"authorization", "content-type", "if-match"} <= set(told.split(", "))
         stranger = await http.options("/v1/sessions", headers=ask | {"Origin": "https://x.test"})
         assert stranger.status_code == 400
         plain = await http.options("/v1/sessions/x/whep", headers={"Origin": origin})
@@ -190,7 +196,8 @@ async def test_other_origins_may_call_when_they_are_allowed(store: PortraitStore
             ' credential-type="password"'
         )
         exposed = plain.headers["access-control-expose-headers"]
-        assert {"Location", "Link", "ETag"} <= set(exposed.split(", "))
+        needed = {"Location", "Link", "ETag", "Accept-Patch", "Accept-Post", "Retry-After"}
+        assert needed <= set(exposed.split(", "))
         missing = await http.get("/v1/sessions/nosuch", headers={"Origin": origin})
         assert is_problem(missing, 404) and missing.headers["access-control-allow-origin"] == origin
 

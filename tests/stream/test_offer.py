@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import InvalidInput
-from stream.offer import MAX_SECTIONS, read_offer
+from stream.offer import MAX_SECTIONS, read_offer, read_echo
 
 VIDEO = """m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 39 102\r
 c=IN IP4 0.0.0.0\r
@@ -59,6 +59,15 @@ def test_a_players_offer_keeps_what_we_have_in_its_order() -> None:
     assert "m=video 9 UDP/TLS/RTP/SAVPF 96 97 102" in lines
     assert "m=audio 9 UDP/TLS/RTP/SAVPF 111" in lines
     assert read_offer(offer.sdp) == offer  # reading it again changes nothing
+
+
+def test_a_probe_is_one_data_channel() -> None:
+    assert "m=application" in read_echo(HEAD + DATA)
+    for other in (HEAD, HEAD + DATA + VIDEO, HEAD + VIDEO):
+        with pytest.raises(InvalidInput, match="one data channel"):
+            read_echo(other)
+    with pytest.raises(InvalidInput, match="DTLS"):
+        read_echo(HEAD + DATA.replace("a=setup:actpass\r\n", ""))
 
 
 def test_no_direction_means_sendrecv() -> None:
@@ -121,10 +130,11 @@ def test_wild_offers_are_read_or_refused(noise: str, chance: random.Random, edit
                 lines.insert(at, noise)
             case _:
                 lines[at], lines[-1] = lines[-1], lines[at]
-    try:
-        read_offer("\r\n".join(lines))
-    except InvalidInput as error:
-        assert error.message
+    for read in (read_offer, read_echo):
+        try:
+            read("\r\n".join(lines))
+        except InvalidInput as error:
+            assert error.message
 
 
 async def test_aiortc_s_own_offers_are_served() -> None:

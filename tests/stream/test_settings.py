@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.ice import ice_servers, link_header
+from stream.ice import ice_servers, link_header, turn_login
 from stream.settings import StreamSettings
 
 
@@ -19,6 +19,13 @@ from stream.settings import StreamSettings
         ({"ice_servers": ("example.com",)}, "example.com"),
         ({"ice_servers": ("turn:example.com secret",)}, "turn:example.com"),
         ({"ice_servers": ('stun:a>; rel="x"',)}, "ice_servers"),
+        ({"ice_servers": ("stun:a.example?transport=udp",)}, "ice_servers"),
+        ({"ice_servers": ("turn:a.example ann sésame",)}, "ice_servers"),
+        ({"udp_ports": "50000"}, "udp_ports"),
+        ({"udp_ports": "50100-50000"}, "udp_ports"),
+        ({"udp_ports": "80-90"}, "udp_ports"),
+        ({"udp_ports": "50000-99999"}, "udp_ports"),
+        ({"gather_timeout": 0.0}, "gather_timeout"),
     ],
 )
 def test_nonsense_is_refused_by_name(wrong: dict[str, Any], word: str) -> None:
@@ -42,3 +49,30 @@ def test_ice_servers_go_to_aiortc_and_into_links() -> None:
         ' username="ann"; credential="sesame"; credential-type="password"'
     )
     assert link_header(StreamSettings()) == ""
+
+
+def test_a_port_range_has_both_ends() -> None:
+    assert StreamSettings(udp_ports="50000-50100").ports == range(50_000, 50_101)
+    assert len(StreamSettings().ports) == 0
+
+
+def test_a_credential_may_hold_what_ends_a_quoted_string() -> None:
+    settings = StreamSettings(ice_servers=('turn:b.example an\\n se"s,;<>ame',))
+    assert ice_servers(settings)[0].credential == 'se"s,;<>ame'
+    assert 'username="an\\\\n"; credential="se\\"s,;<>ame"' in link_header(settings)
+
+
+def test_logins_of_a_shared_secret_expire() -> None:
+    """The worked-out HMAC-SHA1 was computed with openssl."""
+    settings = StreamSettings(
+        ice_servers=("turn:a.example", "turn:b.example ann sesame", "stun:c.example"),
+        turn_secret="north",
+        turn_ttl=600.0,
+    )
+    shared, own, stun = ice_servers(settings, now=1_800_000_000.5)
+    assert shared.username == "1800000600:saccade"
+    assert shared.credential == "Czu/nJhkjBtw6qiXKa991H73Bqs="
+    assert (own.username, own.credential) == ("ann", "sesame")
+    assert stun.username is None
+    assert turn_login("north", 1) != turn_login("south", 1)
+    assert "north" not in repr(settings) and "north" not in link_header(settings)

@@ -1,0 +1,55 @@
+"""Sessions whose page has gone: they end soon, unless it comes back (a reload)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from types import TracebackType
+from weakref import WeakKeyDictionary
+
+from core import NotFound
+from runtime.session import Session
+from runtime.sessions import Sessions
+
+
+class Farewells:
+    """Owner of the timers. ``async with``: leaving it stops them."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._leaving: WeakKeyDictionary[Session, asyncio.Task[None]] = WeakKeyDictionary()
+
+    async def __aenter__(self) -> Farewells:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        tasks = list(self._leaving.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def say(self, session: Session, after: float) -> None:
+        """End a session in ``after`` seconds if nobody watches it then or has spoken to it."""
+        self.take_back(session)
+        task = asyncio.create_task(self._wait(session, after), name=f"farewell {session.id}")
+        self._leaving[session] = task
+
+    def take_back(self, session: Session) -> None:
+        """Its page is back."""
+        task = self._leaving.pop(session, None)
+        if task is not None:
+            task.cancel()
+
+    async def _wait(self, session: Session, after: float) -> None:
+        await asyncio.sleep(after)
+        # A page that leaves says so before its picture and socket are closed.
+        if session.viewers or time.monotonic() - session.touched < after / 2:
+            return
+        with contextlib.suppress(NotFound):  # it has ended by itself
+            await self._sessions.close(session.id)
