@@ -21,7 +21,7 @@ import numpy as np
 from core import F32, SAMPLE_RATE, WIRE_SAMPLE_RATE, AudioChunk
 from engines.resample import Resampler
 from runtime.media import FeedClosed, MediaFeed
-from stream.bandwidth import Bandwidth, Rung
+from stream.bandwidth import LARGE, Bandwidth, Rung
 from stream.codecs import AUDIO_BASE, Opus
 from stream.pacer import Pacer
 from stream.rendition import (
@@ -106,6 +106,7 @@ class Broadcast:
         self._pool = pool
         self._stats = stats
         self._listeners: set[Outlet] = set()
+        self._side = LARGE
         self._pacer = Pacer(lambda: session.epoch, wall=time(), now=monotonic())
         self._ended = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -137,7 +138,7 @@ class Broadcast:
 
     def adapt(self, view: View, now: float) -> None:
         """Something was heard of a viewer's network: give it the size that suits."""
-        rung = view.bandwidth.choose(view.sent, now)
+        rung = view.bandwidth.choose(view.sent, now, self._side)
         target = view.coming or view.shown
         if target is None or target.rung is rung:
             return
@@ -203,6 +204,9 @@ class Broadcast:
             # Before it is encoded, leaving out a late picture costs nobody anything.
             if self._pacer.video_wait(frame.pts, now) is None or not self.renditions:
                 continue
+            self._side = frame.pixels.shape[0]
+            for rendition in self.renditions.values():
+                rendition.sized(self._side)
             work = [(r, r.keys.take(now), r.bitrate) for r in self.renditions.values()]
             picture = av.VideoFrame.from_ndarray(frame.pixels, format="rgb24")  # 0.1 ms at 512
             encoded, ms = await loop.run_in_executor(

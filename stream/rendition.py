@@ -17,7 +17,7 @@ import av
 
 from core import FPS, SAMPLE_RATE, VIDEO_CLOCK
 from runtime.media import FeedClosed
-from stream.bandwidth import FULL_ABOVE, HALF_BELOW, Bandwidth, Rung
+from stream.bandwidth import FULL_ABOVE, HALF_BELOW, LARGE, Bandwidth, Rung, usual_rate
 from stream.codecs import VIDEO_BASE, video_encoder
 from stream.settings import StreamSettings
 
@@ -153,19 +153,25 @@ class Rendition:
         "Bit/s of the last second."
         self._encoder = video_encoder(mime, settings)
         self._sizes: deque[int] = deque(maxlen=FPS)
-        low, high = settings.min_bitrate, settings.max_bitrate
-        usual = settings.bitrate
-        if rung is Rung.FULL:
-            low = max(low, round(HALF_BELOW * usual))
+        self._settings = settings
+        self._bounds = (0, 0)
+        self.sized(LARGE)
+
+    def sized(self, side: int) -> None:
+        """Bound the bit rate as a full picture of ``side`` pixels wants."""
+        low, high = self._settings.min_bitrate, self._settings.max_bitrate
+        usual = usual_rate(self._settings.bitrate, side)
+        if self.rung is Rung.FULL:
+            self._bounds = (max(low, round(HALF_BELOW * usual)), high)
         else:
-            high = max(low, round(FULL_ABOVE * usual))
-        self._low, self._high = low, high
+            self._bounds = (low, max(low, round(FULL_ABOVE * usual)))
 
     @property
     def bitrate(self) -> int:
         """Bit/s that the encoder is set to: what its slowest viewer takes."""
-        allowed = min((view.bandwidth.allowed for view in self.views), default=self._high)
-        return max(self._low, min(self._high, allowed))
+        low, high = self._bounds
+        allowed = min((view.bandwidth.allowed for view in self.views), default=high)
+        return max(low, min(high, allowed))
 
     def add(self, view: View) -> None:
         """Give a viewer these frames from the next key frame on, which is asked for."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.bandwidth import SETTLE_UP, Bandwidth, Rung
+from stream.bandwidth import SETTLE_UP, STARTING, Bandwidth, Rung
 from stream.settings import StreamSettings
 
 SETTINGS = StreamSettings(bitrate=1_000_000, min_bitrate=100_000, max_bitrate=2_000_000)
 
 
 def fresh() -> Bandwidth:
-    return Bandwidth(SETTINGS)
+    """Of a viewer that has been there for a while."""
+    band = Bandwidth(SETTINGS)
+    band.choose(sent=0, now=-STARTING)
+    return band
 
 
 def test_the_receiver_s_estimate_counts_within_bounds() -> None:
@@ -58,6 +61,26 @@ def test_an_estimate_that_a_still_face_keeps_low_is_no_reason_for_a_small_pictur
     band = fresh()
     band.estimated(300_000)
     assert band.choose(sent=150_000, now=1.0) is Rung.FULL
+
+
+def test_an_estimate_on_its_way_up_is_no_reason_but_losses_are() -> None:
+    band, lossy = Bandwidth(SETTINGS), Bandwidth(SETTINGS)
+    for second in range(8):
+        now = float(second)
+        for one in (band, lossy):
+            one.estimated(round(300_000 * 1.08**second))
+        lossy.lost(0.3, 300_000, now)
+        assert band.choose(sent=400_000, now=now) is Rung.FULL
+        lossy.choose(sent=400_000, now=now)
+    assert lossy.rung is Rung.HALF
+
+
+def test_a_small_picture_needs_less() -> None:
+    band = fresh()
+    band.estimated(300_000)
+    assert band.choose(sent=300_000, now=1.0, side=256) is Rung.FULL
+    band.estimated(150_000)
+    assert band.choose(sent=150_000, now=2.0, side=256) is Rung.HALF
 
 
 def test_each_failed_try_of_the_large_picture_waits_longer() -> None:

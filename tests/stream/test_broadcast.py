@@ -15,7 +15,7 @@ from aiortc.jitterbuffer import JitterFrame
 
 from core import F32, SAMPLES_PER_FRAME, AudioChunk, VideoFrame
 from runtime.media import FeedClosed, MediaFeed, MediaHub
-from stream.bandwidth import Bandwidth, Rung
+from stream.bandwidth import STARTING, Bandwidth, Rung
 from stream.broadcast import Broadcast, Broadcasts, Sound
 from stream.rendition import KEY_GAP, PICTURES, Encoded, Outlet
 from stream.settings import StreamSettings
@@ -132,9 +132,13 @@ async def test_a_viewer_that_takes_nothing_does_not_hold_the_others() -> None:
         assert broadcasts.stats.keys <= 4, "its key frames are rate-limited too"
 
 
-async def test_a_slow_viewer_gets_the_small_picture_and_the_others_keep_theirs() -> None:
+async def test_a_slow_viewer_gets_the_small_picture_and_the_others_keep_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.bandwidth.LARGE", 64)  # these pictures
     async with broadcasting() as (show, broadcasts, broadcast):
         slow, fast = (broadcast.see("video/VP8", Bandwidth(SETTINGS)) for _ in range(2))
+        slow.bandwidth.choose(0, time.monotonic() - STARTING)
         await show.run(10)
         await asyncio.sleep(0.05)
         await all_of(slow)
