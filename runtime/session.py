@@ -32,11 +32,9 @@ from core import (
 )
 from engines.mouth import Mouth, SpeechMouth
 from engines.voice import Voice
-from face import FaceModel
 from planner.behaviour import Behaviour
 from planner.library import load_library
 from planner.manners import State as Manner
-from planner.mapping import to_keypoints
 from runtime import explain
 from runtime.author import Author, Writers
 from runtime.breath import Breath
@@ -134,7 +132,6 @@ class Session:
         self._said = ""
         self.unknown: list[str] = performer.unknown
         "Parts of the instruction that were not understood."
-        self._face = FaceModel.from_mesh(portrait.mesh)
         mouth = mouth or SpeechMouth(settings.mouth_lookahead_ms)
         # What the mouth waits for anyway need not be gathered before it starts.
         ahead_ms = mouth.lookahead * 1000 // SAMPLE_RATE
@@ -404,7 +401,6 @@ class Session:
         window = Window(
             start=self._frame,
             controls=controls,
-            keypoints=to_keypoints(controls, self._face),
             mouth=mouth,
             audio=AudioChunk(voiced.samples, self.pts),
             felt=felt,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core import F32, SAMPLES_PER_FRAME, AudioChunk, ControlTrack, KeypointTrack, MouthTrack
+from core import F32, SAMPLES_PER_FRAME, AudioChunk, ControlTrack, MouthTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,6 @@ class Window:
     start: int
     "First frame, counted since the session began."
     controls: ControlTrack
-    keypoints: KeypointTrack
     mouth: MouthTrack
     audio: AudioChunk
     "The audio of exactly these frames."
@@ -29,10 +28,8 @@ class Window:
 
     def __post_init__(self) -> None:
         frames = len(self.controls)
-        if not frames == len(self.keypoints) == len(self.mouth):
-            raise ValueError(
-                f"tracks differ in length: {frames}, {len(self.keypoints)}, {len(self.mouth)}"
-            )
+        if frames != len(self.mouth):
+            raise ValueError(f"tracks differ in length: {frames}, {len(self.mouth)}")
         if len(self.felt) != frames or len(self.tokens) != 2 * frames:
             raise ValueError(
                 f"{len(self.felt)} felt rows, {len(self.tokens)} tokens, {frames} frames"

@@ -16,7 +16,6 @@ from core import (
     WINDOW_FRAMES,
     AudioChunk,
     ControlTrack,
-    KeypointTrack,
     MouthTrack,
     Portrait,
     Unavailable,
@@ -68,7 +67,6 @@ def windows(portrait: Portrait) -> tuple[list[Window], Script]:
             Window(
                 start=first,
                 controls=ControlTrack(controls.values[seen]),
-                keypoints=KeypointTrack(performance.points[seen]),
                 mouth=MouthTrack(mouth.values[seen]),
                 audio=AudioChunk(samples[sound], first * SAMPLES_PER_FRAME),
                 felt=MouthTrack(felt.values[seen]),

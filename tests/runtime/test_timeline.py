@@ -12,7 +12,6 @@ from core import (
     U8,
     AudioChunk,
     ControlTrack,
-    KeypointTrack,
     MouthTrack,
 )
 from runtime.timeline import PATIENCE, Leaving, Timeline
@@ -25,7 +24,6 @@ def window(start: int, frames: int = 8) -> Window:
     return Window(
         start=start,
         controls=ControlTrack.neutral(frames),
-        keypoints=KeypointTrack(np.zeros((frames, 62, 2), np.float32)),
         mouth=MouthTrack.rest(frames),
         audio=AudioChunk(
             np.zeros(frames * SAMPLES_PER_FRAME, np.float32), start * SAMPLES_PER_FRAME
