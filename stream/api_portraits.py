@@ -32,7 +32,7 @@ def portrait_routes(store: PortraitStore, adaptations: Adaptations) -> APIRouter
     @router.post(
         PORTRAITS,
         status_code=201,
-        responses=may_answer(413, 422, 503),
+        responses=may_answer(400, 413, 422, 503),
         openapi_extra=described("image/*"),
     )
     async def upload_portrait(

@@ -106,7 +106,7 @@ def session_routes(
         SESSIONS,
         status_code=201,
         response_model=CreatedSession,
-        responses=may_answer(404, 413, 422, 503),
+        responses=may_answer(400, 404, 413, 422, 503),
     )
     async def create_session(request: Request, wanted: NewSession | None = None) -> JSONResponse:
         """A living avatar. It ends on DELETE, or when nobody watched or spoke for a while."""

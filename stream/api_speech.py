@@ -41,7 +41,7 @@ def speech_routes(sessions: Sessions, tokens: Tokens) -> APIRouter:
     @router.post(
         SPEECH,
         status_code=202,
-        responses=may_answer(401, 404, 413, 422, 503),
+        responses=may_answer(400, 401, 404, 413, 422, 503),
         openapi_extra=described("audio/*"),
     )
     async def speak_file(
