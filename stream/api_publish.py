@@ -39,7 +39,9 @@ def publication_routes(sessions: Sessions, tokens: Tokens, publications: Publica
     router = APIRouter(tags=["publications"])
     opened = Depends(opener(sessions, tokens))
 
-    @router.post(PUBLICATIONS, status_code=201, responses=may_answer(400, 401, 403, 404, 413, 422, 503))
+    @router.post(
+        PUBLICATIONS, status_code=201, responses=may_answer(400, 401, 403, 404, 413, 422, 503)
+    )
     async def publish(
         wanted: NewPublication, response: Response, session: Session = opened
     ) -> PublicationInfo:

@@ -68,6 +68,11 @@ class Server:
     def __init__(self, process: asyncio.subprocess.Process, base: str) -> None:
         self._process, self.base = process, base
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     async def cpu(self) -> float:
         """CPU seconds it has used."""
         assert self._process.stdin is not None and self._process.stdout is not None
