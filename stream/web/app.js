@@ -177,13 +177,14 @@ function showLink({ phase: next, detail, retryInMs, problem, firstFrameMs: ms, p
     firstFrameMs ??= ms;
     handle.lastFirstFrameMs = ms;
   }
-  showPhase(next, position ? turn(position, etaS) : detail, retryInMs);
+  if (position) showPhase(next, turn(position, etaS));
+  else showPhase(next, detail, retryInMs);
   if (next === "failed") toasts.error(problem);
 }
 
 /** Where in the line we are. @param {number} [seconds] how long it may take */
 function turn(position, seconds) {
-  const long = seconds >= 90 ? `${Math.round(seconds / 60)} min` : `${Math.ceil(seconds)} s`;
+  const long = seconds >= 90 ? `${Math.round(seconds / 60)}\u00a0min` : `${Math.ceil(seconds)}\u00a0s`;
   const about = seconds === undefined ? "" : `, about ${long}`;
   return `Every place is taken. You are number ${position} in line${about}.`;
 }

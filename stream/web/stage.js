@@ -75,9 +75,10 @@ export class Stage {
     const words = this.#overlay.querySelector(".progress-text");
     if (!text) return;
     words.textContent = text;
+    const wait = this.#overlay.querySelector(".progress-wait");
+    wait.textContent = "";
     if (retryInMs < 1500) return;
     const until = performance.now() + retryInMs;
-    const wait = this.#overlay.querySelector(".progress-wait");
     const tick = () => {
       const left = Math.ceil((until - performance.now()) / 1000);
       wait.textContent = left > 0 ? `Trying again in ${left} s` : "Trying again …";

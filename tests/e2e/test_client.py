@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Request, expect
 
 from tests.e2e.browser import CHROMIUM, chromium, running_server
 from tests.e2e.test_browser import Console, until
@@ -29,7 +28,7 @@ PAGE = b"""<!doctype html>
   const { Problem, Saccade } = await import(`${server}/saccade.js`);
   const seen = [];
   const avatar = new Saccade({ video: document.querySelector("video"), session: { seed: 7 } });
-  for (const type of ["link", "hello", "speech", "interrupted"]) avatar.on(type, (e) => seen.push(e));
+  for (const type of ["link", "speech", "interrupted"]) avatar.on(type, (e) => seen.push(e));
   window.app = { avatar, seen, Problem };
 </script>
 """
@@ -82,12 +81,9 @@ async def test_a_page_of_another_origin_plays_speaks_and_gives_its_place_back(
     await until(page, "window.app")
     await page.evaluate("app.avatar.connect()")
     assert await page.evaluate("[app.avatar.phase, app.avatar.base]") == ["live", f"{base}/"]
-    video = page.locator("video")
-    before = await video.evaluate("v => v.getVideoPlaybackQuality().totalVideoFrames")
-    await until(
-        page,
-        f"document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > {before} + 20",
-    )
+    shown = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+    before = await page.evaluate(shown)
+    await until(page, f"{shown} > {before} + 20")
     cause = await page.evaluate("app.avatar.say('Hello from another place.')")
     spoken = f"app.seen.some(e => e.type === 'speech' && e.cause === '{cause}' && e.phase === "
     await until(page, f"{spoken}'started')")
@@ -109,20 +105,23 @@ async def test_a_page_of_another_origin_plays_speaks_and_gives_its_place_back(
     await page.close()
 
 
-async def test_the_page_waits_in_line_and_says_where(
-    browser: Browser, base: str, tmp_path: Path
-) -> None:
+async def test_the_page_waits_in_line_and_says_where(browser: Browser, base: str) -> None:
     async with httpx.AsyncClient(base_url=base) as http:
         taken = (await http.post("/v1/sessions")).json()
         first = (await http.post("/v1/sessions")).json()["ticket"]
         await http.post("/v1/sessions", json={"ticket": first})  # now it holds its turn
         page = await browser.new_page()
-        tries: list[dict[str, Any]] = []
-        page.on("request", lambda r: r.url.endswith("/v1/sessions") and tries.append(r.post_data_json))
+        tries: list[Any] = []
+
+        def note(request: Request) -> None:
+            if request.url.endswith("/v1/sessions"):
+                tries.append(request.post_data_json)
+
+        page.on("request", note)
         await page.goto(base)
         shown = page.locator(".progress-text")
         await expect(shown).to_contain_text("You are number 2 in line", timeout=10_000)
-        await page.screenshot(path="/tmp/waiting.png")
+        await page.screenshot(path="/work/scratch/cl/waiting.png")
         await http.delete(
             f"/v1/sessions/{taken['id']}", headers={"Authorization": f"Bearer {taken['token']}"}
         )
