@@ -55,9 +55,7 @@ async def probe(url: str, seconds: float) -> Found:
             while time.monotonic() - began < seconds:
                 await asyncio.sleep(0.2)
                 if time.monotonic() - began > DEADLINE and not tally.frames:
-                    raise Unavailable(
-                        "No picture came: is UDP blocked on the way?"
-                    )
+                    raise Unavailable("No picture came: is UDP blocked on the way?")
         finally:
             for task in tasks:
                 task.cancel()

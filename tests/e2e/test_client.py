@@ -121,7 +121,6 @@ async def test_the_page_waits_in_line_and_says_where(browser: Browser, base: str
         await page.goto(base)
         shown = page.locator(".progress-text")
         await expect(shown).to_contain_text("You are number 2 in line", timeout=10_000)
-        await page.screenshot(path="/work/scratch/cl/waiting.png")
         await http.delete(
             f"/v1/sessions/{taken['id']}", headers={"Authorization": f"Bearer {taken['token']}"}
         )
