@@ -17,17 +17,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import numpy as np
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCRtpReceiver
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 
-from core import InvalidInput, SaccadeError, Unavailable
+from core import SaccadeError, Unavailable
+from stream.client import connect
 from stream.probe_reader import BeepFinder, Found, SenderClock, Tally, read_number
 
 DEADLINE: Final = 15.0
-"Seconds for anything to happen."
+"Seconds for the first picture."
 MAPPER: Final = "_RTCRtpReceiver__timestamp_mapper"
 "Where aiortc keeps the RTP timestamp that it makes zero."
 
@@ -36,67 +36,30 @@ async def probe(url: str, seconds: float) -> Found:
     """Watch a new session of the server at ``url`` for so long.
 
     Raises:
-        Unavailable: No server answers, it has no place, or it burns no marks in.
-        InvalidInput: What answers is no Saccade server.
+        Busy: It has no place.
+        Unavailable: No server answers, no picture comes, or no marks are burnt in.
+        InvalidInput, NotFound: What answers is no Saccade server.
     """
-    async with httpx.AsyncClient(base_url=url, timeout=DEADLINE) as http:
-        session = await _open(http)
-        auth = {"Authorization": f"Bearer {session['token']}"}
-        try:
-            return await _watch(http, session, auth, seconds)
-        finally:
-            with contextlib.suppress(httpx.HTTPError):
-                await http.delete(f"/v1/sessions/{session['id']}", headers=auth)
-
-
-async def _open(http: httpx.AsyncClient) -> dict[str, str]:
-    try:
-        answer = await http.post("/v1/sessions", json={})
-        if answer.status_code == 503:
-            raise Unavailable(f"The server has no place: {answer.json().get('detail')}")
-        made: dict[str, Any] = answer.raise_for_status().json()
-        return {key: str(made[key]) for key in ("id", "token", "whep")}
-    except httpx.TransportError as error:
-        raise Unavailable(f"No server answers at {http.base_url}: {error!r}.") from error
-    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{http.base_url} is no Saccade server: {error!r}.") from error
-
-
-async def _watch(
-    http: httpx.AsyncClient, session: dict[str, str], auth: dict[str, str], seconds: float
-) -> Found:
-    peer, tally = RTCPeerConnection(), Tally()
+    tally = Tally()
     tasks: list[asyncio.Task[None]] = []
 
-    @peer.on("track")
-    def on_track(track: MediaStreamTrack) -> None:
-        receiver = next(t.receiver for t in peer.getTransceivers() if t.receiver.track is track)
+    def read(receiver: RTCRtpReceiver) -> None:
+        track = receiver.track
         follow_reports(receiver, tally.picture if track.kind == "video" else tally.sound)
-        read = _see if track.kind == "video" else _hear
-        tasks.append(asyncio.create_task(read(track, receiver, tally)))
+        reader = _see if track.kind == "video" else _hear
+        tasks.append(asyncio.create_task(reader(track, receiver, tally)))
 
-    try:
-        for kind in ("video", "audio"):
-            peer.addTransceiver(kind, direction="recvonly")
-        await peer.setLocalDescription(await peer.createOffer())
-        answer = await http.post(
-            session["whep"],
-            content=peer.localDescription.sdp,
-            headers=auth | {"Content-Type": "application/sdp"},
-        )
-        if answer.status_code != 201:
-            raise Unavailable(f"The offer was refused: {answer.status_code} {answer.text[:200]}")
-        await peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
-        began = time.monotonic()
-        while time.monotonic() - began < seconds:
-            await asyncio.sleep(0.2)
-            if time.monotonic() - began > DEADLINE and not tally.frames:
-                raise Unavailable("No picture came: is UDP blocked between here and the server?")
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await peer.close()
+    async with await connect(url, wait=0, on_receiver=read):
+        try:
+            began = time.monotonic()
+            while time.monotonic() - began < seconds:
+                await asyncio.sleep(0.2)
+                if time.monotonic() - began > DEADLINE and not tally.frames:
+                    raise Unavailable("No picture came: is UDP blocked on the way?")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
     found = tally.found()
     if found is None:
         hint = "Start the server with SACCADE_STREAM__PROBE=true, and watch for some seconds."

@@ -3,28 +3,43 @@
 export class Problem extends Error {
   /**
    * @param {string} detail what is wrong and what to do next
-   * @param {{status?: number, code?: string, retryAfter?: number}} [facts]
-   *   `status` is 0 when no answer came; `retryAfter` is in seconds
+   * @param {{status?: number, code?: string, retryAfter?: number, ticket?: string,
+   *   position?: number, etaS?: number}} [facts] `status` is 0 when no answer came; `retryAfter`
+   *   and `etaS` are in seconds; `position` is the place in the line that `ticket` keeps
    */
-  constructor(detail, { status = 0, code = "error", retryAfter } = {}) {
+  constructor(detail, { status = 0, code = "error", retryAfter, ticket, position, etaS } = {}) {
     super(detail);
     this.name = "Problem";
     this.status = status;
     this.code = code;
     this.retryAfter = retryAfter;
+    this.ticket = ticket;
+    this.position = position;
+    this.etaS = etaS;
   }
 
   /** Read the fields of a problem object, as HTTP bodies and `error` events carry them. */
   static from(fields, { status = fields?.status ?? 0, retryAfter = fields?.retry_after } = {}) {
     const code = fields?.code ?? String(fields?.type ?? "").replace("urn:saccade:", "");
     const detail = fields?.detail || fields?.title || `The server answered with status ${status}.`;
-    return new Problem(detail, { status, code: code || "error", retryAfter });
+    const { ticket, position, eta_s: etaS } = fields ?? {};
+    return new Problem(detail, {
+      status,
+      code: code || "error",
+      retryAfter,
+      ticket: ticket ?? undefined,
+      position: position ?? undefined,
+      etaS: etaS ?? undefined,
+    });
   }
 }
 
-/** Resolve a path of the server against where the page was loaded from. */
-export function resolve(path) {
-  return new URL(path, document.baseURI);
+/** The server that this file came from, which is also the one of a page of another origin. */
+export const HOME = new URL(".", import.meta.url).href;
+
+/** Resolve a path of the server. */
+export function resolve(path, base = HOME) {
+  return new URL(path, base);
 }
 
 /**
@@ -62,6 +77,14 @@ async function readProblem(answer) {
   } catch {
     return { title: answer.statusText };
   }
+}
+
+/** What became of a request whose answer does not matter: null, or why it was refused. */
+export function refusal(asked) {
+  return asked.then(
+    () => null,
+    (error) => error,
+  );
 }
 
 /** GET and parse JSON. */

@@ -1,9 +1,8 @@
 /** Puts the page together. Parts know nothing of each other; what happens where is decided here. */
 
 import { ActionList } from "./actions.js";
-import { Problem, read } from "./api.js";
+import { Problem, read, refusal } from "./api.js";
 import { BehaviourPanel } from "./behaviour.js";
-import { Call } from "./call.js";
 import { MediaClock } from "./clock.js";
 import { Composer } from "./composer.js";
 import { acceptDrops } from "./drops.js";
@@ -14,6 +13,7 @@ import { recall, remember } from "./prefs.js";
 import { Quality } from "./quality.js";
 import { Readout } from "./readout.js";
 import { Recorder } from "./record.js";
+import { Saccade } from "./saccade.js";
 import { Score } from "./score.js";
 import { SoundFiles } from "./sounds.js";
 import { Stage } from "./stage.js";
@@ -21,7 +21,6 @@ import { Strip } from "./strip.js";
 import { Timeline } from "./timeline.js";
 import { Backoff, sleep } from "./timing.js";
 import { Toasts } from "./toasts.js";
-import { learnIceServers } from "./whep.js";
 import { Why } from "./why.js";
 
 const $ = (selector) => document.querySelector(selector);
@@ -46,32 +45,25 @@ let phase = "loading";
 let firstFrameMs = null;
 const events = [];
 
-const call = new Call({
-  phase: showPhase,
-  attach: (player) => stage.attach(player),
-  freeze: () => stage.freeze(),
-  live: (link, ms) => {
-    firstFrameMs ??= ms;
-    handle.lastFirstFrameMs = ms;
-  },
-  event: handleEvent,
-  choice: () => ({
+const avatar = new Saccade({
+  surface: stage,
+  keep: "saccade.session",
+  session: () => ({
     portrait,
     label: behaviour.label,
     instruction: behaviour.instruction || undefined,
     eyes: behaviour.eyes,
   }),
-  failed: (problem) => {
-    showPhase("failed", problem.message);
-    toasts.error(problem);
-  },
 });
+avatar.on("link", showLink);
+avatar.on("event", handleEvent);
+avatar.on("measured", ({ summary }) => readout.show(summary));
 const quality = new Quality($("#quality"), $("#quality-note"));
-const readout = new Readout($("#stats"), { call, clock, quality });
-const behaviour = new BehaviourPanel($(".direct"), (fields) => call.behave(fields), toasts);
-const composer = new Composer($("#composer"), { call, stage, toasts });
-const sounds = new SoundFiles($("#composer"), { call, stage, toasts, shown: $("#spoken-file") });
-const recorder = new Recorder($("#record"), { call, toasts });
+const readout = new Readout($("#stats"), { clock, quality });
+const behaviour = new BehaviourPanel($(".direct"), (fields) => refusal(avatar.behave(fields)), toasts);
+const composer = new Composer($("#composer"), { avatar, stage, toasts });
+const sounds = new SoundFiles($("#composer"), { avatar, stage, toasts, shown: $("#spoken-file") });
+const recorder = new Recorder($("#record"), { avatar, toasts });
 const portraits = new Portraits($("#portraits"), { toasts, choose: changePortrait });
 const title = (label) => behaviour.titleOf(label);
 const timeline = new Timeline($("#score"), {
@@ -80,7 +72,7 @@ const timeline = new Timeline($("#score"), {
   plan,
   context: () => ({ title, instruction: behaviour.instruction }),
 });
-const why = new Why($("#why"), { button: $("#why-open"), load: loadPlans, clock, title });
+const why = new Why($("#why"), { button: $("#why-open"), load: () => avatar.plans(), clock, title });
 
 // --- what the server tells --------------------------------------------------------------------
 
@@ -102,7 +94,6 @@ const handlers = {
     behaviour.show(session);
     showPortrait(session.portrait?.id ?? session.portrait);
     showState(session.state ?? "idle");
-    composer.announceMicrophone();
   },
   state: (event) => showState(event.state),
   plan: (event) => plan.add(event.actions ?? []),
@@ -145,16 +136,9 @@ function showState(state) {
 
 // --- the plan, and what goes wrong with it ----------------------------------------------------
 
-/** The plans of the session, newest first. */
-async function loadPlans() {
-  const { id, token } = call.session ?? {};
-  if (!id) throw new Problem("The avatar is not there yet. Wait a moment and try again.");
-  return (await read(`v1/sessions/${id}/plans`, { token })).plans;
-}
-
 /** What was planned before this page was listening. */
 async function seedScore(id) {
-  const plans = await loadPlans().catch(() => []); // Then the next `score` event shows the rest.
+  const plans = await avatar.plans().catch(() => []); // Then the next `score` event shows the rest.
   if (id !== sessionShown) return;
   for (const known of plans) score.add(known);
 }
@@ -187,6 +171,24 @@ const PHASES = {
   reconnecting: "The connection was lost. Reconnecting",
 };
 
+/** What the client tells of its connection. */
+function showLink({ phase: next, detail, retryInMs, problem, firstFrameMs: ms, position, etaS }) {
+  if (next === "live") {
+    firstFrameMs ??= ms;
+    handle.lastFirstFrameMs = ms;
+  }
+  if (position) showPhase(next, turn(position, etaS));
+  else showPhase(next, detail, retryInMs);
+  if (next === "failed") toasts.error(problem);
+}
+
+/** Where in the line we are. @param {number} [seconds] how long it may take */
+function turn(position, seconds) {
+  const long = seconds >= 90 ? `${Math.round(seconds / 60)}\u00a0min` : `${Math.ceil(seconds)}\u00a0s`;
+  const about = seconds === undefined ? "" : `, about ${long}`;
+  return `Every place is taken. You are number ${position} in line${about}.`;
+}
+
 function showPhase(next, detail, ms = 0) {
   phase = next;
   const changingOver = stage.root.dataset.playing && (next === "changing" || next === "connecting");
@@ -214,7 +216,12 @@ function changePortrait(chosen) {
   if (chosen.id === portrait && phase === "live") return;
   portrait = chosen.id;
   stage.setPoster(chosen.thumbnail, chosen.name);
-  call.start();
+  begin({ resume: false });
+}
+
+/** Begin, or change over; `showLink` tells how it goes. */
+function begin(options) {
+  refusal(avatar.connect(options));
 }
 
 /** Lists first: they are quick, and tell whether the server is there. */
@@ -222,7 +229,7 @@ async function load() {
   const backoff = new Backoff();
   for (;;) {
     try {
-      const [labels] = await Promise.all([read("v1/labels"), portraits.load(), learnIceServers()]);
+      const [labels] = await Promise.all([read("v1/labels"), portraits.load()]);
       behaviour.load(labels);
       return;
     } catch (error) {
@@ -241,7 +248,7 @@ async function main() {
   showPhase("starting");
   await load();
   showPortrait(portraits.byId(portrait) ? portrait : portraits.first?.id);
-  call.start({ resume: true });
+  begin();
 }
 
 // --- the page itself --------------------------------------------------------------------------
@@ -270,7 +277,7 @@ for (const dialog of document.querySelectorAll("dialog")) {
     if (event.target === dialog) dialog.close(); // The backdrop belongs to the dialog.
   });
 }
-$("#retry").addEventListener("click", () => call.start());
+$("#retry").addEventListener("click", () => begin({ resume: false }));
 $("#chart-pause").addEventListener("click", ({ currentTarget: button }) => {
   strip.paused = timeline.paused = !strip.paused;
   button.setAttribute("aria-pressed", String(strip.paused));
@@ -286,18 +293,6 @@ setInterval(() => {
   actions.update(plan, now);
   timeline.tell(now);
 }, LIST_MS);
-addEventListener("pagehide", () => call.leave());
-addEventListener("pageshow", (event) => {
-  if (event.persisted) call.start({ resume: true });
-});
-addEventListener("online", () => {
-  if (phase === "failed") call.start({ resume: true });
-  else call.wake({ changed: true });
-});
-navigator.connection?.addEventListener?.("change", () => call.wake());
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) call.wake();
-});
 
 /** For end-to-end tests and the curious. */
 const handle = {
@@ -313,7 +308,7 @@ const handle = {
   },
   lastFirstFrameMs: null,
   get session() {
-    return call.session;
+    return avatar.session;
   },
   get clock() {
     return clock.at();
@@ -322,7 +317,7 @@ const handle = {
   stats: () => readout.summary,
   /** How often the picture's connection found another way. */
   get restarts() {
-    return call.player?.restarts ?? 0;
+    return avatar.restarts;
   },
 };
 window.saccade = handle;

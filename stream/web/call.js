@@ -21,19 +21,24 @@ export class Call {
 
   /**
    * @param {{
-   *   phase: (phase: string, detail?: string, ms?: number) => void,
+   *   base: string,
+   *   keep: string | null,
+   *   phase: (phase: string, detail?: string, ms?: number, problem?: Problem) => void,
    *   attach: (player: import("./whep.js").WhepPlayer) => Promise<number>,
    *   freeze: () => void,
-   *   live: (link: {session: object}, firstFrameMs: number) => void,
+   *   live: (firstFrameMs: number) => void,
    *   event: (event: object) => void,
    *   choice: () => object,
    *   failed: (problem: Problem) => void,
    * }} view `attach` shows a player and resolves, when its first picture is on the screen, with
    *   the milliseconds since the answer; `freeze` keeps the last picture while nothing plays;
-   *   `choice` is what a new session should be like
+   *   `choice` is what a new session should be like; `base` is where the server is; under the name
+   *   `keep` this tab keeps its session over a reload
    */
   constructor(view) {
     this.view = view;
+    /** Our turn among those who wait for a place. */
+    this.ticket = undefined;
   }
 
   get session() {
@@ -58,7 +63,7 @@ export class Call {
     await Promise.race([this.#place, sleep(PLACE_MS)]);
     if (link.signal.aborted) return;
     try {
-      await link.open(resume ? keptSession() : null);
+      await link.open(resume ? keptSession(this.view.keep) : null);
     } catch (error) {
       if (isAbort(error) || link.signal.aborted) return;
       if (link.session && (error.status === 0 || error.status >= 500)) {
@@ -71,15 +76,14 @@ export class Call {
     }
   }
 
-  /** Change what the eyes mean; before there is a session, the next one will begin so. */
-  async behave(fields) {
-    return this.session ? this.send("behave", fields) : null;
-  }
-
-  /** Send a command to the avatar. @returns {Promise<Problem | null>} never rejects */
+  /**
+   * Send a command to the avatar.
+   * @returns {Promise<string>} its id, which the events that it causes carry, once it is accepted
+   * @throws {Problem}
+   */
   async send(type, fields) {
     const control = this.#current?.control ?? this.#next?.control;
-    if (!control) return new Problem("The avatar is not there yet. Wait a moment and try again.");
+    if (!control) throw new Problem("The avatar is not there yet. Wait a moment and try again.");
     return control.send(type, fields);
   }
 
@@ -90,6 +94,14 @@ export class Call {
   /** The picture has stopped arriving. */
   stalled() {
     this.#current?.restartMedia("the picture stopped");
+  }
+
+  /** It is over. @returns {Promise<void>} resolves when the server has its place back */
+  async stop() {
+    const links = [this.#next, this.#current].filter(Boolean);
+    this.#next = this.#current = null;
+    for (const link of links) link.close();
+    await Promise.all([this.#place, ...links.map((link) => link.ended())]);
   }
 
   /** The page is going away: what plays can be gone on with, what was to come can not. */
@@ -108,8 +120,8 @@ export class Call {
 
   // --- what links report -------------------------------------------------------------------
 
-  onPhase(phase, detail, ms) {
-    this.view.phase(phase, detail, ms);
+  onPhase(phase, detail, ms, problem) {
+    this.view.phase(phase, detail, ms, problem);
   }
 
   /** Every place is taken, one of them by what we are about to replace: give that up. */
@@ -135,15 +147,14 @@ export class Call {
       this.#current = link;
       this.#next = null;
     }
-    keepSession(link.session);
-    this.onPhase("live");
-    this.view.live(link, ms);
+    keepSession(this.view.keep, link.session);
+    this.view.live(ms);
     for (const event of link.held.splice(0)) this.view.event(event);
   }
 
   /** A reload should come back to what is seen, or to what was about to be. */
   onSession(link) {
-    if (!this.#current) keepSession(link.session);
+    if (!this.#current) keepSession(this.view.keep, link.session);
   }
 
   /** All tries were in vain. */

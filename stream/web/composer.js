@@ -1,6 +1,6 @@
 /** Talking to and through the avatar: the say box, interrupt, the microphone. */
 
-import { Microphone } from "./microphone.js";
+import { refusal } from "./api.js";
 
 /** After the microphone is off, its last words are still on their way back to the speaker. */
 const TAIL_MS = 600;
@@ -8,15 +8,14 @@ const TAIL_MS = 600;
 export class Composer {
   #state = "idle";
   #tail = 0;
-  #starting = false;
 
   /**
    * @param {HTMLFormElement} form
-   * @param {{call: import("./call.js").Call, stage: import("./stage.js").Stage,
+   * @param {{avatar: import("./saccade.js").Saccade, stage: import("./stage.js").Stage,
    *   toasts: import("./toasts.js").Toasts}} parts
    */
-  constructor(form, { call, stage, toasts }) {
-    this.call = call;
+  constructor(form, { avatar, stage, toasts }) {
+    this.avatar = avatar;
     this.stage = stage;
     this.toasts = toasts;
     this.input = form.querySelector("#say");
@@ -24,13 +23,12 @@ export class Composer {
     this.mic = form.querySelector("#mic");
     this.hint = document.querySelector("#composer-hint");
     this.micHint = document.querySelector("#microphone-hint");
-    this.microphone = new Microphone({
-      onBlock: (pcm, level) => this.#hear(pcm, level),
-      onEnded: () => {
-        this.#micIsOff();
-        this.toasts.error("The microphone was unplugged.");
-      },
+    avatar.on("microphone", ({ on, problem }) => {
+      if (on) this.#micIsOn();
+      else this.#micIsOff();
+      if (problem) this.toasts.error(problem);
     });
+    avatar.on("level", ({ level }) => this.#showLevel(level));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.say();
@@ -60,7 +58,7 @@ export class Composer {
     this.stage.offerSound();
     this.input.value = "";
     this.#fit();
-    const problem = await this.call.send("say", { text });
+    const problem = await refusal(this.avatar.say(text));
     if (!problem) return;
     this.toasts.error(problem);
     if (!this.input.value) this.input.value = text; // Refused words are not lost.
@@ -68,7 +66,7 @@ export class Composer {
   }
 
   async interrupt() {
-    const problem = await this.call.send("interrupt");
+    const problem = await refusal(this.avatar.interrupt());
     if (problem) this.toasts.error(problem);
   }
 
@@ -80,36 +78,14 @@ export class Composer {
   }
 
   async toggleMicrophone() {
-    if (this.#starting) return;
-    if (this.microphone.isOn) {
-      this.microphone.stop();
-      this.#micIsOff();
-      const problem = await this.call.send("audio_end");
-      if (problem) this.toasts.error(problem);
-      return;
-    }
-    this.#starting = true;
-    try {
-      await this.microphone.start();
-      this.#micIsOn();
-      await this.announceMicrophone();
-    } catch (error) {
-      this.toasts.error(error);
-    } finally {
-      this.#starting = false;
-    }
-  }
-
-  /** Tell a (new) session what the binary frames will be. */
-  async announceMicrophone() {
-    if (!this.microphone.isOn) return;
-    const format = { rate: 16000, channels: 1, live: true };
-    const problem = await this.call.send("audio_start", format);
+    const { avatar } = this;
+    const problem = await refusal(
+      avatar.microphoneIsOn ? avatar.stopMicrophone() : avatar.startMicrophone(),
+    );
     if (problem) this.toasts.error(problem);
   }
 
-  #hear(pcm, level) {
-    this.call.sendAudio(pcm);
+  #showLevel(level) {
     const shown = Math.min(1, Math.sqrt(level) * 2.2);
     this.mic.style.setProperty("--level", shown.toFixed(2));
   }

@@ -46,18 +46,20 @@ export class ControlSocket {
 
   /**
    * Send a command; waits a moment for a socket that is still opening.
-   * @returns {Promise<Problem | null>} null when it was accepted; never rejects
+   * @returns {Promise<string>} its id, once it was accepted
+   * @throws {Problem}
    */
   async send(type, fields = {}) {
     await Promise.race([this.#opened, sleep(4000)]);
-    if (!this.isOpen) return new Problem("There is no connection to the avatar right now.");
+    if (!this.isOpen) throw new Problem("There is no connection to the avatar right now.");
     const id = `m${++this.#count}`;
     this.#socket.send(JSON.stringify({ id, type, ...fields }));
-    return new Promise((done) => {
-      const finish = (result) => {
+    return new Promise((done, fail) => {
+      const finish = (problem) => {
         clearTimeout(timer);
         this.#waiting.delete(id);
-        done(result);
+        if (problem) fail(problem);
+        else done(id);
       };
       const late = () => finish(new Problem("The server did not answer in time."));
       const timer = setTimeout(late, ANSWER_MS);

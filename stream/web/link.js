@@ -1,6 +1,6 @@
 /** One session: its player, its control socket, and all that brings them back when they fail. */
 
-import { read, request } from "./api.js";
+import { read, request, resolve } from "./api.js";
 import { ControlSocket } from "./control.js";
 import { forgetSession } from "./resume.js";
 import { Backoff, isAbort, waitForRetry } from "./timing.js";
@@ -10,6 +10,7 @@ import { WhepPlayer } from "./whep.js";
 const FAREWELL_S = 4;
 /** How long a lost connection is tried again when the server ends no session by itself. */
 const GRACE_S = 60;
+
 export class Link {
   #stop = new AbortController();
   #mediaBackoff = new Backoff();
@@ -58,13 +59,13 @@ export class Link {
     this.#stop.abort();
     this.player?.close({ gone: true }); // Its peer ends with the session.
     this.control?.close();
-    if (gone && this.session) forgetSession(this.session.id);
+    if (gone && this.session) this.#forget(this.session);
     if (gone) this.session = null;
     if (!this.session) return;
-    const { id, token } = this.session;
+    const { url, token } = this.session;
+    this.#forget(this.session);
     this.session = null;
-    forgetSession(id);
-    const ended = request("DELETE", `v1/sessions/${id}`, { token, keepalive: true });
+    const ended = request("DELETE", url, { token, keepalive: true });
     this.#ending = ended.catch(() => {}); // It ends by itself without viewers.
   }
 
@@ -74,9 +75,12 @@ export class Link {
     this.player?.close();
     this.control?.close();
     if (!this.session) return;
-    const { id, token } = this.session;
-    const path = `v1/sessions/${id}?after=${FAREWELL_S}`;
-    request("DELETE", path, { token, keepalive: true }).catch(() => {});
+    const { url, token } = this.session;
+    request("DELETE", `${url}?after=${FAREWELL_S}`, { token, keepalive: true }).catch(() => {});
+  }
+
+  #forget({ id }) {
+    forgetSession(this.call.view.keep, id);
   }
 
   /** The network came back, or the page woke up. */
@@ -118,7 +122,7 @@ export class Link {
   }
 
   #newPlayer() {
-    this.player = new WhepPlayer((reason) => this.restartMedia(reason));
+    this.player = new WhepPlayer((reason) => this.restartMedia(reason), this.call.view.base);
     return this.player;
   }
 
@@ -145,18 +149,18 @@ export class Link {
     const until = Date.now() + (kept.expires_in ?? GRACE_S) * 1000;
     while (Date.now() < until) {
       try {
-        await read(`v1/sessions/${kept.id}`, { token: kept.token, signal: this.signal });
+        await read(kept.url, { token: kept.token, signal: this.signal });
         this.session = kept;
         return true;
       } catch (error) {
         this.signal.throwIfAborted();
         if (error.status && error.status < 500) break;
         const ms = backoff.next();
-        this.call.onPhase("waiting", error.message, ms);
+        this.call.onPhase("waiting", error.message, ms, error);
         await waitForRetry(ms, this.signal);
       }
     }
-    forgetSession(kept.id);
+    this.#forget(kept);
     return false;
   }
 
@@ -170,8 +174,10 @@ export class Link {
     for (;;) {
       const json = this.call.view.choice(); // Asked anew: it may change while we wait.
       if (json.portrait === gone) json.portrait = undefined;
+      json.ticket = this.call.ticket;
       try {
-        this.session = await (await request("POST", "v1/sessions", { json })).json();
+        this.session = await this.#post(json);
+        this.call.ticket = undefined;
         if (this.signal.aborted) this.close();
         else this.call.onSession(this);
         return;
@@ -182,12 +188,24 @@ export class Link {
           continue;
         }
         if (error.status && error.status < 500) throw error;
+        this.call.ticket = error.ticket ?? this.call.ticket;
         if (error.status === 503 && this.call.makeRoom(this)) continue;
         const ms = error.retryAfter ? error.retryAfter * 1000 : backoff.next();
-        this.call.onPhase("waiting", error.message, ms);
+        this.call.onPhase("waiting", error.message, ms, error);
         await waitForRetry(ms, this.signal);
       }
     }
+  }
+
+  /** @returns {Promise<object>} the new session, its addresses whole */
+  async #post(json) {
+    const { base } = this.call.view;
+    const answer = await request("POST", resolve("v1/sessions", base), { json });
+    const made = await answer.json();
+    const [url, whep, control] = [`v1/sessions/${made.id}`, made.whep, made.control].map(
+      (path) => resolve(path, base).href,
+    );
+    return { ...made, url, whep, control };
   }
 
   #openControl() {
@@ -205,8 +223,8 @@ export class Link {
   async #controlLost() {
     try {
       await waitForRetry(this.#controlBackoff.next(), this.signal);
-      const { id, token } = this.session;
-      await read(`v1/sessions/${id}`, { token, signal: this.signal });
+      const { url, token } = this.session;
+      await read(url, { token, signal: this.signal });
       this.#openControl();
     } catch (error) {
       if (isAbort(error) || this.signal.aborted) return;

@@ -1,7 +1,5 @@
 /** The microphone as a stream of PCM16 blocks. */
 
-import { resolve } from "./api.js";
-
 const REFUSALS = {
   NotAllowedError:
     "The browser refused the microphone. Allow it in the address bar or the system settings, then try again.",
@@ -50,7 +48,7 @@ export class Microphone {
 
   async #connect(stream) {
     const context = new AudioContext({ latencyHint: "interactive" });
-    await context.audioWorklet.addModule(resolve("microphone-worklet.js"));
+    await context.audioWorklet.addModule(new URL("microphone-worklet.js", import.meta.url));
     const worklet = new AudioWorkletNode(context, "microphone", { numberOfOutputs: 0 });
     worklet.port.onmessage = ({ data }) => {
       if (this.isOn) this.handlers.onBlock(data.pcm, data.level);

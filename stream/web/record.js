@@ -15,9 +15,9 @@ export class Recorder {
   #timer = 0;
 
   /** @param {HTMLButtonElement} button */
-  constructor(button, { call, toasts }) {
+  constructor(button, { avatar, toasts }) {
     this.button = button;
-    this.call = call;
+    this.avatar = avatar;
     this.toasts = toasts;
     button.addEventListener("click", () => this.#press());
   }
@@ -27,7 +27,7 @@ export class Recorder {
     const running = this.#running;
     if (event.type === "hello") {
       this.button.hidden = false;
-      if (running && running.session !== this.call.session?.id) this.#save();
+      if (running && running.session !== this.avatar.session?.id) this.#save();
     } else if (event.type === "recording" && event.id === running?.id) {
       if (event.state === "recording") return;
       if (event.reason !== "stopped") this.toasts.notice(`The recording ended: ${event.reason}.`);
@@ -49,7 +49,7 @@ export class Recorder {
   }
 
   async #start() {
-    const { id: session, token } = this.call.session ?? {};
+    const { id: session, token } = this.avatar.session ?? {};
     if (!session) throw new Problem("The avatar is not there yet. Wait a moment and try again.");
     const answer = await request("POST", `v1/sessions/${session}/recordings`, { token });
     const { id } = await answer.json();

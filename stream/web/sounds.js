@@ -1,6 +1,5 @@
 /** Sound files the avatar speaks: chosen or dropped, sent, and named while they are heard. */
 
-import { Problem, request } from "./api.js";
 import { write } from "./dom.js";
 
 export class SoundFiles {
@@ -11,11 +10,11 @@ export class SoundFiles {
 
   /**
    * @param {HTMLElement} root the element `#composer`
-   * @param {{call: import("./call.js").Call, stage: import("./stage.js").Stage,
+   * @param {{avatar: import("./saccade.js").Saccade, stage: import("./stage.js").Stage,
    *   toasts: import("./toasts.js").Toasts, shown: HTMLElement}} parts `shown` takes the name
    */
-  constructor(root, { call, stage, toasts, shown }) {
-    this.call = call;
+  constructor(root, { avatar, stage, toasts, shown }) {
+    this.avatar = avatar;
     this.stage = stage;
     this.toasts = toasts;
     this.shown = shown;
@@ -43,12 +42,8 @@ export class SoundFiles {
 
   async #send(item, file) {
     try {
-      const { id, token } = this.call.session ?? {};
-      if (!id) throw new Problem("The avatar is not there yet. Wait a moment and try again.");
-      item.session = id;
-      const type = file.type || "application/octet-stream";
-      const path = `v1/sessions/${id}/speech?cause=${item.cause}`;
-      const answer = await (await request("POST", path, { body: file, type, token })).json();
+      item.session = this.avatar.session?.id;
+      const answer = await this.avatar.speak(file, { cause: item.cause });
       item.sent = true;
       item.seconds = answer.seconds;
       for (const warning of answer.warnings) this.toasts.notice(`${item.name}: ${warning}`);

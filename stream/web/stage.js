@@ -5,6 +5,7 @@
 
 import { recall, remember } from "./prefs.js";
 import { fade } from "./motion.js";
+import { firstFrame, play } from "./playing.js";
 
 const GLOW = 48;
 
@@ -74,9 +75,10 @@ export class Stage {
     const words = this.#overlay.querySelector(".progress-text");
     if (!text) return;
     words.textContent = text;
+    const wait = this.#overlay.querySelector(".progress-wait");
+    wait.textContent = "";
     if (retryInMs < 1500) return;
     const until = performance.now() + retryInMs;
-    const wait = this.#overlay.querySelector(".progress-wait");
     const tick = () => {
       const left = Math.ceil((until - performance.now()) / 1000);
       wait.textContent = left > 0 ? `Trying again in ${left} s` : "Trying again …";
@@ -165,28 +167,4 @@ export class Stage {
     context.fillStyle = fall;
     context.fillRect(0, 0, GLOW, GLOW);
   }
-}
-
-/** True when it plays; false when the browser does not allow it (yet). */
-async function play(video) {
-  try {
-    await video.play();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** When (`performance.now()`) the first picture of `video` is presented. */
-function firstFrame(video) {
-  return new Promise((done) => {
-    const presented = video.requestVideoFrameCallback?.bind(video);
-    presented?.(done);
-    const onTime = () => {
-      if (presented && !document.hidden) return; // Nothing is presented in a hidden page.
-      video.removeEventListener("timeupdate", onTime);
-      done(performance.now());
-    };
-    video.addEventListener("timeupdate", onTime);
-  });
 }

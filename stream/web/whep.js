@@ -7,7 +7,7 @@
  * same peer by another way (RFC 9725 section 4.3.3).
  */
 
-import { request } from "./api.js";
+import { HOME, request, resolve } from "./api.js";
 
 /** Candidates of the machine itself arrive within a few milliseconds; more are trickled. */
 const GATHER_MS = 120;
@@ -16,17 +16,21 @@ const RESTART_MS = 3000;
 /** No connection after this long is a failure. */
 const CONNECT_MS = 12000;
 
-/** Ice servers the server has named in `Link` headers; used from the next connection on. */
-let knownIceServers = [];
+/** Ice servers each server has named in `Link` headers; used from the next connection on. */
+const knownIceServers = new Map();
 
 /** Ask for them ahead of the first connection. Never rejects: without them many connect as well. */
-export async function learnIceServers() {
+export async function learnIceServers(base = HOME) {
   try {
-    const answer = await request("OPTIONS", "v1/check");
-    knownIceServers = iceServersOf(answer.headers.get("Link"), knownIceServers);
+    learn(base, await request("OPTIONS", resolve("v1/check", base)));
   } catch {
     // The answer to the first offer tells them too.
   }
+}
+
+function learn(base, answer) {
+  const known = knownIceServers.get(base) ?? [];
+  knownIceServers.set(base, iceServersOf(answer.headers.get("Link"), known));
 }
 
 export class WhepPlayer {
@@ -38,15 +42,20 @@ export class WhepPlayer {
   #closed = false;
   #restarting = false;
 
-  /** @param {(reason: string) => void} onFailure called when the connection is lost */
-  constructor(onFailure) {
+  /**
+   * @param {(reason: string) => void} onFailure called when the connection is lost
+   * @param {string} [base] address of the server
+   */
+  constructor(onFailure, base = HOME) {
     this.onFailure = onFailure;
+    this.base = base;
     this.stream = new MediaStream();
     /** `performance.now()` when the answer had arrived. */
     this.answeredAt = 0;
     /** How often another way to the same peer was found. */
     this.restarts = 0;
-    this.pc = new RTCPeerConnection({ iceServers: knownIceServers, bundlePolicy: "max-bundle" });
+    const iceServers = knownIceServers.get(base) ?? [];
+    this.pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.pc.addTransceiver("video", { direction: "recvonly" });
     this.pc.addTransceiver("audio", { direction: "recvonly" });
     this.pc.ontrack = ({ track, receiver }) => {
@@ -79,7 +88,7 @@ export class WhepPlayer {
     this.answeredAt = performance.now();
     this.#resource = new URL(answer.headers.get("Location") ?? path, answer.url).href;
     this.#etag = answer.headers.get("ETag") ?? "*";
-    knownIceServers = iceServersOf(answer.headers.get("Link"), knownIceServers);
+    learn(this.base, answer);
     if (this.#closed) return this.#delete();
     this.#later(CONNECT_MS, () => this.pc.connectionState !== "connected", "no connection");
     await this.pc.setRemoteDescription({ type: "answer", sdp });

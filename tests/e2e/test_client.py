@@ -1,0 +1,136 @@
+"""The JavaScript module in somebody else's page; and the line that the own page waits in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Request, expect
+
+from tests.e2e.browser import CHROMIUM, chromium, running_server
+from tests.e2e.test_browser import Console, until
+from tests.e2e.test_connect import LIVE, living
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+PAGE = b"""<!doctype html>
+<video muted></video>
+<script type="module">
+  const server = new URLSearchParams(location.search).get("server");
+  const { Problem, Saccade } = await import(`${server}/saccade.js`);
+  const seen = [];
+  const avatar = new Saccade({ video: document.querySelector("video"), session: { seed: 7 } });
+  for (const type of ["link", "speech", "interrupted"]) avatar.on(type, (e) => seen.push(e));
+  window.app = { avatar, seen, Problem };
+</script>
+"""
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Another site."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def base(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_server(
+        tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="1",
+        SACCADE_RUNTIME__SIZE="256", SACCADE_STREAM__ALLOWED_ORIGINS=site,
+    ) as url:  # fmt: skip
+        yield url
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+async def test_a_page_of_another_origin_plays_speaks_and_gives_its_place_back(
+    browser: Browser, base: str, site: str
+) -> None:
+    page = await browser.new_page()
+    console = Console(page)
+    await page.goto(f"{site}/?server={base}")
+    await until(page, "window.app")
+    await page.evaluate("app.avatar.connect()")
+    assert await page.evaluate("[app.avatar.phase, app.avatar.base]") == ["live", f"{base}/"]
+    shown = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+    before = await page.evaluate(shown)
+    await until(page, f"{shown} > {before} + 20")
+    cause = await page.evaluate("app.avatar.say('Hello from another place.')")
+    spoken = f"app.seen.some(e => e.type === 'speech' && e.cause === '{cause}' && e.phase === "
+    await until(page, f"{spoken}'started')")
+    cut = await page.evaluate("app.avatar.interrupt()")
+    await until(page, f"app.seen.some(e => e.type === 'interrupted' && e.cause === '{cut}')")
+    refused = await page.evaluate(
+        "app.avatar.behave({ label: 'nosuch' })"
+        ".catch(e => [e instanceof app.Problem, e.code, e.status, e.message])"
+    )
+    assert refused[:3] == [True, "invalid-input", 422] and "nosuch" in refused[3]
+    assert await living(base) == 1
+    await page.evaluate("app.avatar.close()")
+    assert await living(base) == 0
+    phases = await page.evaluate("app.seen.filter(e => e.type === 'link').map(e => e.phase)")
+    assert phases[0] == "starting" and phases[-2:] == ["live", "closed"]
+    await page.evaluate("app.avatar.connect()")  # it can begin anew
+    await page.evaluate("app.avatar.close()")
+    assert console.errors == []
+    await page.close()
+
+
+async def test_the_page_waits_in_line_and_says_where(browser: Browser, base: str) -> None:
+    async with httpx.AsyncClient(base_url=base) as http:
+        taken = (await http.post("/v1/sessions")).json()
+        first = (await http.post("/v1/sessions")).json()["ticket"]
+        await http.post("/v1/sessions", json={"ticket": first})  # now it holds its turn
+        page = await browser.new_page()
+        tries: list[Any] = []
+
+        def note(request: Request) -> None:
+            if request.url.endswith("/v1/sessions"):
+                tries.append(request.post_data_json)
+
+        page.on("request", note)
+        await page.goto(base)
+        shown = page.locator(".progress-text")
+        await expect(shown).to_contain_text("You are number 2 in line", timeout=10_000)
+        await http.delete(
+            f"/v1/sessions/{taken['id']}", headers={"Authorization": f"Bearer {taken['token']}"}
+        )
+        mine = await http.post("/v1/sessions", json={"ticket": first})
+        assert mine.status_code == 201, "the page did not jump the line"
+        made = mine.json()
+        await http.delete(
+            f"/v1/sessions/{made['id']}", headers={"Authorization": f"Bearer {made['token']}"}
+        )
+        await until(page, LIVE)
+    assert "ticket" not in tries[0] and tries[-1]["ticket"]
+    assert len({t["ticket"] for t in tries[1:]}) == 1, "one ticket keeps the turn"
+    await page.close()
