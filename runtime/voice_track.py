@@ -8,7 +8,7 @@ with it. What leaves together belongs together. Pure: no clock, no tasks, no I/O
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -31,6 +31,8 @@ class Turn:
     "Where, counted from the first frame of the window."
     began: bool
     cause: str | None
+    segment: Segment | None = field(default=None, compare=False)
+    "What is spoken; None for what is told of an interruption."
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +110,22 @@ class VoiceTrack:
             self._queue.close(self._stream)
             self._stream = None
 
-    def interrupt(self, taken: F32 = NOTHING) -> tuple[bool, Turn | None]:
+    def interrupt(
+        self, taken: F32 = NOTHING, planned: F32 = NOTHING
+    ) -> tuple[bool, Turn | None]:
         """Stop: what sounds fades, the rest is gone.
 
         Args:
-            taken: float32 ``[640 n]``: what was advanced over and is not presented after all. The
-                fade begins there.
+            taken: float32 ``[640 n]``: what was advanced over and is not presented after all.
+            planned: float32 ``[N]``: what was advanced over before that and keeps its place, but
+                is not heard yet. The fade begins there, in place.
 
         Returns:
             Whether anything was dropped, and the turn that this ends.
         """
-        if len(taken):
-            self._line = np.concatenate((taken, self._line))
-        dropped = self._queue.interrupt(self._line) or bool(self._pending)
+        coming = np.concatenate((planned, taken, self._line))
+        dropped = self._queue.interrupt(coming) or bool(self._pending)
+        planned[:], self._line = coming[: len(planned)], coming[len(planned) :]
         if len(taken):
             lag = self._mouth.lookahead
             self._queue.resound(self._line[lag:])
@@ -165,7 +170,7 @@ class VoiceTrack:
             _, began, segment = self._pending.popleft()
             if began or self._sounding is not None:
                 self._sounding = segment if began else None
-                turns.append(Turn(frame, began, segment.cause))
+                turns.append(Turn(frame, began, segment.cause, segment))
         return turns
 
     def _follow_microphone(self, frames: int) -> list[Turn]:
@@ -175,8 +180,8 @@ class VoiceTrack:
         self._live_quiet = 0 if speaking else self._live_quiet + frames
         if speaking and self._sounding is None and self._stream.started:
             self._sounding = self._stream
-            return [Turn(0, True, self._stream.cause)]
+            return [Turn(0, True, self._stream.cause, self._stream)]
         if self._sounding is not None and self._live_quiet > LIVE_HANGOVER_FRAMES:
             self._sounding = None
-            return [Turn(0, False, self._stream.cause)]
+            return [Turn(0, False, self._stream.cause, self._stream)]
         return []
