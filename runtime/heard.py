@@ -54,9 +54,11 @@ class Heard:
         if self._latest and self._latest[-1].ended is None:
             self._latest[-1].missing += samples
 
-    def until(self, pts: int) -> Hearing:
-        """What had been heard, right before ``pts``, of the utterance that is cut off there."""
-        for one in self._latest:
+    def interrupt(self, pts: int) -> Hearing:
+        """Cut off at ``pts``: what had been heard, of the utterance there, right before."""
+        latest = list(self._latest)
+        self._latest.clear()
+        for one in latest:
             if one.began < pts and (one.ended is None or one.ended > pts):
                 heard = max(0, pts - one.began - one.missing)
                 said = spoken(one.segment, heard)

@@ -273,7 +273,7 @@ class Session:
         self._plan_again()
         planned = self.timeline.unheard()
         pts = self.pts - len(planned)
-        heard = self._heard.until(pts)
+        heard = self._heard.interrupt(pts)
         dropped, ended = self._sayings.interrupt(planned)
         self.timeline.sound(planned)
         if dropped:

@@ -19,6 +19,9 @@ from engines.resample import sanitise
 from runtime.speech import Segment, SpeechQueue
 
 NOTHING: Final = np.zeros(0, np.float32)
+SHUT: Final = np.asarray((2 / 3, 1 / 3, 0, 0, 0, 0, 0, 0), np.float32)
+"""How much of the mouth is left frame by frame after an interruption, as it would finish what it
+has heard ahead; then it is closed anyway."""
 LIVE_HANGOVER_FRAMES: Final = 12
 "A microphone quiet for 480 ms has stopped speaking; shorter gaps are pauses between words."
 
@@ -62,6 +65,7 @@ class VoiceTrack:
         self._stream: Segment | None = None
         self._sounding: Segment | None = None
         self._live_quiet = 0
+        self._shut = SHUT[:0]
 
     @property
     def active(self) -> bool:
@@ -131,6 +135,7 @@ class VoiceTrack:
             self._queue.resound(self._line[lag:])
             self._line = self._line[:lag]
         self._pending.clear()
+        self._shut = SHUT
         self._stream = None
         sounding, self._sounding = self._sounding, None
         return dropped, None if sounding is None else Turn(0, False, sounding.cause)
@@ -145,15 +150,25 @@ class VoiceTrack:
             parts.append(speech.samples)
             underruns += speech.underrun
             self._await(speech.started, speech.ended)
+            if speech.started is not None:
+                self._shut = SHUT[:0]
             turns += self._due(frame)
             self._frame += 1
         held = np.concatenate(parts)
         cut = frames * SAMPLES_PER_FRAME
         mouth = self._mouth.push(held[len(self._line) :])
+        if len(self._shut):
+            mouth = self._close(mouth)
         self._line = held[cut:]
         if self.live:
             turns += self._follow_microphone(frames)
         return Voiced(held[:cut], mouth, self._mouth.tokens, tuple(turns), underruns)
+
+    def _close(self, mouth: MouthTrack) -> MouthTrack:
+        share, self._shut = self._shut[: len(mouth)], self._shut[len(mouth) :]
+        values = mouth.values.copy()
+        values[: len(share)] *= share[:, None]
+        return MouthTrack(values)
 
     def _await(self, started: Segment | None, ended: Segment | None) -> None:
         """Remember when a turn of the frame just taken will be presented."""

@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 ENCODERS: Final = 2
 "Threads that encode pictures; one session's frames take 2 to 3 ms each."
 RATIO: Final = WIRE_SAMPLE_RATE // SAMPLE_RATE
+OPUS_DELAY: Final = 312
+"""Samples by which Opus's decoder gives a sound later than its encoder took it: the look-ahead of
+libopus (RFC 7845 section 4.2 has it as pre-skip). Timestamps are those of what comes out."""
 PACKET: Final = WIRE_SAMPLE_RATE // 50
 "Samples in one 20 ms Opus frame."
 
@@ -88,7 +91,7 @@ class Sound:
         frame.sample_rate, frame.pts, frame.time_base = WIRE_SAMPLE_RATE, self._pts, AUDIO_BASE
         level = round(20 * np.log10(max(1e-6, float(np.sqrt(np.mean(samples**2))))))
         return Encoded(
-            self._pts // RATIO, self._pts, (self._opus.encode(frame),), level=min(0, level)
+            self._pts // RATIO, self._pts - OPUS_DELAY, (self._opus.encode(frame),), level=min(0, level)
         )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from core import F32, FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Portrait
 from engines.mouth import Mouth
+from engines.voice import Voice
 from runtime.session import Session
 from runtime.settings import RuntimeSettings
 from runtime.timeline import PIECE, SOUND_AHEAD
@@ -26,10 +27,17 @@ class Eights(Flat):
 class Played:
     """A session and all that it sent, by a clock of its own; pictures are there at once."""
 
-    def __init__(self, portrait: Portrait, mouth: Mouth | None = None) -> None:
+    def __init__(
+        self,
+        portrait: Portrait,
+        mouth: Mouth | None = None,
+        *,
+        renderer: type[Flat] = Eights,
+        voice: Voice | None = None,
+    ) -> None:
         self.clock = Clock()
         self.session = Session(
-            "test", portrait, Eights(), RuntimeSettings(), voice=None, now=self.clock(),
+            "test", portrait, renderer(), RuntimeSettings(), voice=voice, now=self.clock(),
             clock=self.clock, seed=1, mouth=mouth,
         )  # fmt: skip
         self.windows: list[Window] = []
@@ -61,10 +69,17 @@ class Played:
 
     def controls(self) -> F32:
         """As presented: where windows overlap, the later one counts."""
+        return self._rows([window.controls.values for window in self.windows])
+
+    def mouths(self) -> F32:
+        """The same of the mouth."""
+        return self._rows([window.mouth.values for window in self.windows])
+
+    def _rows(self, tracks: list[F32]) -> F32:
         last = self.windows[-1]
-        rows = np.zeros((last.start + len(last), 17), np.float32)
-        for window in self.windows:
-            rows[window.start : window.start + len(window)] = window.controls.values
+        rows = np.zeros((last.start + len(last), tracks[0].shape[1]), np.float32)
+        for window, values in zip(self.windows, tracks, strict=True):
+            rows[window.start : window.start + len(window)] = values
         return rows
 
     def now(self) -> int:
