@@ -114,9 +114,7 @@ class VoiceTrack:
             self._queue.close(self._stream)
             self._stream = None
 
-    def interrupt(
-        self, taken: F32 = NOTHING, planned: F32 = NOTHING
-    ) -> tuple[bool, Turn | None]:
+    def interrupt(self, taken: F32 = NOTHING, planned: F32 = NOTHING) -> tuple[bool, Turn | None]:
         """Stop: what sounds fades, the rest is gone.
 
         Args:

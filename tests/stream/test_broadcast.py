@@ -232,9 +232,12 @@ def test_a_click_comes_out_of_the_decoder_when_its_timestamp_says() -> None:
     click = np.hanning(80) * np.sin(2 * np.pi * 1_000 * t)
     said[at : at + 80] = 0.8 * click
     sound, decoder, heard = Sound(), OpusDecoder(), []
-    packets = [p for k in range(0, 8_000, 320) for p in sound.push(AudioChunk(said[k : k + 320], k))]
+    packets = [
+        p for k in range(0, 8_000, 320) for p in sound.push(AudioChunk(said[k : k + 320], k))
+    ]
     for packet in packets:
         for frame in decoder.decode(JitterFrame(packet.parts[0], packet.timestamp)):
+            assert isinstance(frame, av.AudioFrame)
             heard.append(frame.to_ndarray().reshape(-1, 2).mean(axis=1))
     wave = np.concatenate(heard) / 32768
     like = np.interp(np.arange(240) / 3, np.arange(80), click)

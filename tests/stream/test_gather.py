@@ -230,7 +230,10 @@ async def test_a_viewer_outside_a_nat_connects_by_the_advertised_host(
     loop = asyncio.get_running_loop()
     outside = ("127.0.0.1", ports[0])  # an address the server itself never listens on
     _, nat = await loop.create_datagram_endpoint(lambda: Nat((HERE, ports[0])), local_addr=outside)
-    settings: dict[str, Any] = {"udp_ports": f"{ports[0]}-{ports[0]}", "advertised_hosts": ("127.0.0.1",)}
+    settings: dict[str, Any] = {
+        "udp_ports": f"{ports[0]}-{ports[0]}",
+        "advertised_hosts": ("127.0.0.1",),
+    }
     async with serving(store, **settings, connect_timeout=8.0) as live:
         picture = await watch_from_outside(live)
     nat.close()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import InvalidInput
-from stream.offer import MAX_SECTIONS, read_offer, read_echo
+from stream.offer import MAX_SECTIONS, read_echo, read_offer
 
 VIDEO = """m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 39 102\r
 c=IN IP4 0.0.0.0\r
