@@ -11,8 +11,8 @@ from core import AudioChunk, SaccadeError, VideoFrame
 
 VIDEO_LIMIT: Final = 6
 "Frames (240 ms) a viewer may have waiting; the oldest goes first, video yields to audio."
-AUDIO_LIMIT: Final = 25
-"Chunks of 40 ms (1 s): a viewer further behind than this has lost its connection anyway."
+AUDIO_LIMIT: Final = 50
+"Pieces of 20 ms (1 s): a viewer further behind than this has lost its connection anyway."
 
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class MediaFeed:
         return await self._take(self._video, self._has_video)
 
     async def audio(self) -> AudioChunk:
-        """The next 640 samples. Raises FeedClosed at the end of the session."""
+        """The next piece of sound. Raises FeedClosed at the end of the session."""
         return await self._take(self._audio, self._has_audio)
 
     async def _take(self, queue: deque[T], ready: asyncio.Event) -> T:

@@ -85,11 +85,26 @@ class Said:
         if again:
             self._again.extendleft(taken)
 
-    def interrupt(self) -> tuple[bool, Turn | None]:
-        """See `VoiceTrack.interrupt`; the fade begins in what was taken back."""
-        taken = [frame.samples for frame in self._again]
+    def interrupt(self, planned: F32 = NOTHING) -> tuple[bool, Turn | None]:
+        """See `VoiceTrack.interrupt`; what was taken back fades behind ``planned``, or goes.
+
+        Args:
+            planned: float32 ``[N]``: the last samples given out that nobody hears yet, at most
+                those of ``len(self)`` frames. Changed in place.
+        """
+        taken = np.concatenate([NOTHING, *(frame.samples for frame in self._again)])
         self._again.clear()
-        return self._voice.interrupt(np.concatenate(taken) if taken else NOTHING)
+        told = self._voice.interrupt(taken, planned)
+        last, left = list(self._last), planned
+        for place in range(len(last) - 1, -1, -1):
+            if not len(left):
+                break
+            samples = last[place].samples
+            left, own = left[: -len(samples)], left[-len(samples) :]
+            samples = np.concatenate((samples[: len(samples) - len(own)], own))
+            last[place] = replace(last[place], samples=samples)
+        self._last = deque(last, maxlen=KEPT)
+        return told
 
 
 def _frames_of(voiced: Voiced | None) -> list[_Frame]:

@@ -39,6 +39,7 @@ from runtime import explain
 from runtime.author import Author, Writers
 from runtime.breath import Breath
 from runtime.events import Event, EventFeed, EventHub
+from runtime.heard import Heard
 from runtime.latency import Awaited
 from runtime.lookahead import Lookahead
 from runtime.media import MediaFeed, MediaHub
@@ -151,6 +152,7 @@ class Session:
         self._breath = Breath()
         self._controls: list[F32] = []
         self._sayings = Said(self._voice)
+        self._heard = Heard()
         self._degraded = False
         self.ended = asyncio.Event()
         "Set when the session is closed."
@@ -261,19 +263,24 @@ class Session:
         self._fire(signals[state], cause)
 
     def interrupt(self, cause: str | None = None) -> None:
-        """Stop speaking: everything queued goes, what sounds fades within 60 ms."""
+        """Stop speaking: everything queued goes, what is about to sound fades within 60 ms."""
         self._touch()
         self._utterances.interrupt()
+        self._said = ""
         self._plan_again()
-        dropped, ended = self._sayings.interrupt()
+        planned = self.timeline.unheard()
+        pts = self.pts - len(planned)
+        heard = self._heard.interrupt(pts)
+        dropped, ended = self._sayings.interrupt(planned)
+        self.timeline.sound(planned)
         if dropped:
-            faded = self._frame + math.ceil(FADE_SAMPLES / SAMPLES_PER_FRAME)
+            faded = math.ceil((pts + FADE_SAMPLES) / SAMPLES_PER_FRAME)
             self._hushing.expect(faded, self._clock())
         self._breath.stop()
         if ended is not None:
             self._emit("speech", {"phase": "ended", "interrupted": True}, ended.cause)
         self._fire(Signal.INTERRUPTED, cause)
-        self._emit("interrupted", {"dropped": dropped}, cause)
+        self._emit("interrupted", {"dropped": dropped, **heard}, cause)
 
     # --- listeners ---------------------------------------------------------------------------
 
@@ -394,6 +401,7 @@ class Session:
         self.stats.underruns += voiced.underruns
         for turn in voiced.turns:
             self._take_turn(turn)
+        self._heard.missed(voiced.underruns * SAMPLES_PER_FRAME)
         if fresh is not None:
             self._follow_speech(fresh)
         controls, felt = self._ahead.take(frames)
@@ -505,7 +513,7 @@ class Session:
 
     def _take_back(self, frames: int, *, again: bool) -> None:
         """Take back up to ``frames`` of the frames planned last; say what was said there again?"""
-        most = min(max(frames, 0), len(self._sayings), len(self.timeline))
+        most = min(max(frames, 0), len(self._sayings), self.timeline.loose)
         back = self._ahead.rewind(most)
         self._frame -= back
         self.timeline.cut(self._frame)
@@ -557,6 +565,8 @@ class Session:
         phase = {"phase": "started" if turn.began else "ended"}
         pts = self.pts + turn.frame * SAMPLES_PER_FRAME
         self._events.publish(Event("speech", phase, pts, turn.cause))
+        if turn.segment is not None:
+            self._heard.turn(turn.segment, pts, turn.began)
         # Otherwise the next one follows at once.
         if not turn.began and (self._voice.live or not self._has_more()):
             self._fire(Signal.SPEECH_ENDED, turn.cause)

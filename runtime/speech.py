@@ -27,6 +27,8 @@ class Segment:
     """One run of speech. ``open`` until its source says that nothing follows."""
 
     cause: str | None = None
+    text: str = ""
+    "What it says, where that is known."
     live: bool = False
     "A microphone: newest first, so a backlog is dropped instead of played late."
     open: bool = True
@@ -36,6 +38,8 @@ class Segment:
     chunks: deque[F32] = field(default_factory=deque)
     length: int = 0
     "Samples waiting."
+    pushed: int = 0
+    "Samples that have come, with those that were spoken."
 
     def pop(self, count: int) -> F32:
         """Take up to ``count`` samples."""
@@ -111,9 +115,9 @@ class SpeechQueue:
         """Whether anything plays or waits."""
         return bool(self._segments) or len(self._fade) > 0
 
-    def open(self, cause: str | None = None, *, live: bool = False) -> Segment:
+    def open(self, cause: str | None = None, *, text: str = "", live: bool = False) -> Segment:
         """Append a new segment."""
-        segment = Segment(cause=cause, live=live)
+        segment = Segment(cause=cause, text=text, live=live)
         self._segments.append(segment)
         return segment
 
@@ -133,6 +137,7 @@ class SpeechQueue:
             )
         segment.chunks.append(samples)
         segment.length += len(samples)
+        segment.pushed += len(samples)
 
     def close(self, segment: Segment) -> None:
         """Say that nothing follows; what is queued still plays."""

@@ -25,6 +25,7 @@ class _Utterance:
 
     sound: Callable[[], AsyncGenerator[F32, None]]
     cause: str | None
+    text: str = ""
     recorded: int = 0
     "Samples, if it is a recording."
 
@@ -60,7 +61,7 @@ class Utterances:
                 "This server has no voice. Install the extra 'saccade[voice]', or set"
                 " SACCADE_VOICE__KIND=endpoint and SACCADE_VOICE__URL."
             )
-        self._add(_Utterance(partial(self._voice.synthesise, speakable(text)), cause))
+        self._add(_Utterance(partial(self._voice.synthesise, speakable(text)), cause, text))
 
     def play(self, samples: F32, cause: str | None) -> None:
         """Queue a recording, float32 ``[N]`` at 16 kHz. Raises Busy; then nothing changed."""
@@ -71,7 +72,7 @@ class Utterances:
                 f" {self._longest / SAMPLE_RATE:.0f} s may; interrupt or wait.",
                 retry_after=5,
             )
-        self._add(_Utterance(partial(_pieces, samples), cause, len(samples)))
+        self._add(_Utterance(partial(_pieces, samples), cause, recorded=len(samples)))
 
     def _add(self, utterance: _Utterance) -> None:
         if len(self._queue) >= self._limit:
@@ -107,7 +108,7 @@ class Utterances:
                 self._failed(error, utterance.cause)
 
     async def _speak(self, utterance: _Utterance) -> None:
-        segment = self._speech.open(utterance.cause)
+        segment = self._speech.open(utterance.cause, text=utterance.text)
         try:
             async with aclosing(utterance.sound()) as pieces:
                 async for piece in pieces:

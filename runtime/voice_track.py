@@ -8,7 +8,7 @@ with it. What leaves together belongs together. Pure: no clock, no tasks, no I/O
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,9 @@ from engines.resample import sanitise
 from runtime.speech import Segment, SpeechQueue
 
 NOTHING: Final = np.zeros(0, np.float32)
+SHUT: Final = np.asarray((2 / 3, 1 / 3, 0, 0, 0, 0, 0, 0), np.float32)
+"""How much of the mouth is left frame by frame after an interruption, as it would finish what it
+has heard ahead; then it is closed anyway."""
 LIVE_HANGOVER_FRAMES: Final = 12
 "A microphone quiet for 480 ms has stopped speaking; shorter gaps are pauses between words."
 
@@ -31,6 +34,8 @@ class Turn:
     "Where, counted from the first frame of the window."
     began: bool
     cause: str | None
+    segment: Segment | None = field(default=None, compare=False)
+    "What is spoken; None for what is told of an interruption."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class VoiceTrack:
         self._stream: Segment | None = None
         self._sounding: Segment | None = None
         self._live_quiet = 0
+        self._shut = SHUT[:0]
 
     @property
     def active(self) -> bool:
@@ -108,24 +114,26 @@ class VoiceTrack:
             self._queue.close(self._stream)
             self._stream = None
 
-    def interrupt(self, taken: F32 = NOTHING) -> tuple[bool, Turn | None]:
+    def interrupt(self, taken: F32 = NOTHING, planned: F32 = NOTHING) -> tuple[bool, Turn | None]:
         """Stop: what sounds fades, the rest is gone.
 
         Args:
-            taken: float32 ``[640 n]``: what was advanced over and is not presented after all. The
-                fade begins there.
+            taken: float32 ``[640 n]``: what was advanced over and is not presented after all.
+            planned: float32 ``[N]``: what was advanced over before that and keeps its place, but
+                is not heard yet. The fade begins there, in place.
 
         Returns:
             Whether anything was dropped, and the turn that this ends.
         """
-        if len(taken):
-            self._line = np.concatenate((taken, self._line))
-        dropped = self._queue.interrupt(self._line) or bool(self._pending)
+        coming = np.concatenate((planned, taken, self._line))
+        dropped = self._queue.interrupt(coming) or bool(self._pending)
+        planned[:], self._line = coming[: len(planned)], coming[len(planned) :]
         if len(taken):
             lag = self._mouth.lookahead
             self._queue.resound(self._line[lag:])
             self._line = self._line[:lag]
         self._pending.clear()
+        self._shut = SHUT
         self._stream = None
         sounding, self._sounding = self._sounding, None
         return dropped, None if sounding is None else Turn(0, False, sounding.cause)
@@ -140,15 +148,25 @@ class VoiceTrack:
             parts.append(speech.samples)
             underruns += speech.underrun
             self._await(speech.started, speech.ended)
+            if speech.started is not None:
+                self._shut = SHUT[:0]
             turns += self._due(frame)
             self._frame += 1
         held = np.concatenate(parts)
         cut = frames * SAMPLES_PER_FRAME
         mouth = self._mouth.push(held[len(self._line) :])
+        if len(self._shut):
+            mouth = self._close(mouth)
         self._line = held[cut:]
         if self.live:
             turns += self._follow_microphone(frames)
         return Voiced(held[:cut], mouth, self._mouth.tokens, tuple(turns), underruns)
+
+    def _close(self, mouth: MouthTrack) -> MouthTrack:
+        share, self._shut = self._shut[: len(mouth)], self._shut[len(mouth) :]
+        values = mouth.values.copy()
+        values[: len(share)] *= share[:, None]
+        return MouthTrack(values)
 
     def _await(self, started: Segment | None, ended: Segment | None) -> None:
         """Remember when a turn of the frame just taken will be presented."""
@@ -165,7 +183,7 @@ class VoiceTrack:
             _, began, segment = self._pending.popleft()
             if began or self._sounding is not None:
                 self._sounding = segment if began else None
-                turns.append(Turn(frame, began, segment.cause))
+                turns.append(Turn(frame, began, segment.cause, segment))
         return turns
 
     def _follow_microphone(self, frames: int) -> list[Turn]:
@@ -175,8 +193,8 @@ class VoiceTrack:
         self._live_quiet = 0 if speaking else self._live_quiet + frames
         if speaking and self._sounding is None and self._stream.started:
             self._sounding = self._stream
-            return [Turn(0, True, self._stream.cause)]
+            return [Turn(0, True, self._stream.cause, self._stream)]
         if self._sounding is not None and self._live_quiet > LIVE_HANGOVER_FRAMES:
             self._sounding = None
-            return [Turn(0, False, self._stream.cause)]
+            return [Turn(0, False, self._stream.cause, self._stream)]
         return []

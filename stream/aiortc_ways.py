@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import time
 from typing import Any, Final
 
 from aiortc import RTCRtpSender, RTCRtpTransceiver
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import PACKET_MAX
-from aiortc.rtp import HeaderExtensionsMap
+from aiortc.rtp import (
+    AnyRtcpPacket,
+    HeaderExtensionsMap,
+    RtcpSdesPacket,
+    RtcpSenderInfo,
+    RtcpSourceInfo,
+    RtcpSrPacket,
+)
 
 PAYLOAD: Final = PACKET_MAX
 "Most bytes of an RTP payload: fits into one UDP packet on any path, as in aiortc's packetisers."
@@ -37,6 +45,12 @@ RTX_TYPE: Final = "_RTCRtpSender__rtx_payload_type"
 
 # With which report a receiver's answer is compared to measure round trips; ours have other times.
 LAST_REPORT: Final = "_RTCRtpSender__lsr"
+LAST_REPORT_AT: Final = "_RTCRtpSender__lsr_time"
+
+# aiortc reports from a loop of its own, every half to one and a half seconds, and has no way to ask
+# for one. After the media clock has moved, receivers would align the tracks by old reports until
+# then, one track sooner than the other (RFC 6051 section 2 on why not to wait).
+CNAME: Final = "_RTCRtpSender__cname"
 
 
 def replace_sender(line: RTCRtpTransceiver, sender: RTCRtpSender) -> None:
@@ -74,6 +88,18 @@ def rtx_type(sender: RTCRtpSender) -> int | None:
 def note_report(sender: RTCRtpSender, ntp: int) -> None:
     """Tell a sender the NTP time of the report it has just sent."""
     setattr(sender, LAST_REPORT, (ntp >> 16) & 0xFFFFFFFF)
+    setattr(sender, LAST_REPORT_AT, time.time())
+
+
+def a_report(sender: RTCRtpSender) -> list[AnyRtcpPacket]:
+    """What aiortc's loop gives to `_send_rtcp`; the numbers are for the sender to fill in."""
+    info = RtcpSenderInfo(ntp_timestamp=0, rtp_timestamp=0, packet_count=0, octet_count=0)
+    packets: list[AnyRtcpPacket] = [RtcpSrPacket(ssrc=sender._ssrc, sender_info=info)]
+    name: str | None = getattr(sender, CNAME)
+    if name is not None:
+        source = RtcpSourceInfo(ssrc=sender._ssrc, items=[(1, name.encode())])
+        packets.append(RtcpSdesPacket(chunks=[source]))
+    return packets
 
 
 def h264_payloads(stream: bytes) -> list[bytes]:

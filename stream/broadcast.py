@@ -1,8 +1,9 @@
 """A session's picture and sound, encoded once for all who watch.
 
-It begins with the first viewer and ends with the last. What leaves the session, 80 ms before it is
-presented, is encoded at once; each viewer's sender lets it go when it is due. So encoding takes no
-time from the media clock, and a viewer more costs packets, not pictures.
+It begins with the first viewer and ends with the last. What leaves the session, pictures 80 and
+sound 30 ms before they are presented, is encoded at once; each viewer's sender lets it go when it
+is due. So encoding takes no time from the media clock, and a viewer more costs packets, not
+pictures.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 ENCODERS: Final = 2
 "Threads that encode pictures; one session's frames take 2 to 3 ms each."
 RATIO: Final = WIRE_SAMPLE_RATE // SAMPLE_RATE
+OPUS_DELAY: Final = 312
+"""Samples by which Opus's decoder gives a sound later than its encoder took it: the look-ahead of
+libopus (RFC 7845 section 4.2 has it as pre-skip). Timestamps are those of what comes out."""
 PACKET: Final = WIRE_SAMPLE_RATE // 50
 "Samples in one 20 ms Opus frame."
 
@@ -88,7 +92,10 @@ class Sound:
         frame.sample_rate, frame.pts, frame.time_base = WIRE_SAMPLE_RATE, self._pts, AUDIO_BASE
         level = round(20 * np.log10(max(1e-6, float(np.sqrt(np.mean(samples**2))))))
         return Encoded(
-            self._pts // RATIO, self._pts, (self._opus.encode(frame),), level=min(0, level)
+            self._pts // RATIO,
+            self._pts - OPUS_DELAY,
+            (self._opus.encode(frame),),
+            level=min(0, level),
         )
 
 

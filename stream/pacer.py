@@ -76,6 +76,11 @@ class Pacer:
         self._audio_started = True
         return max(0.0, wait)
 
+    @property
+    def epoch(self) -> float:
+        """Monotonic time at which pts 0 is presented."""
+        return self._epoch()
+
     def media_time(self, now: float) -> float:
         """Seconds of media since the session began that are presented at ``now``."""
         return now - self._epoch()

@@ -79,7 +79,8 @@ def follow_reports(receiver: RTCRtpReceiver, clock: SenderClock) -> None:
     receiver._handle_rtcp_packet = noted  # type: ignore[method-assign]
 
 
-def _origin(receiver: RTCRtpReceiver) -> int:
+def rtp_origin(receiver: RTCRtpReceiver) -> int:
+    """The RTP timestamp of pts 0 of the frames that a receiver's track gives."""
     origin: int = getattr(receiver, MAPPER)._origin
     return origin
 
@@ -91,7 +92,7 @@ async def _see(track: MediaStreamTrack, receiver: RTCRtpReceiver, tally: Tally) 
             now = time.time()
             plane = frame.planes[0]  # of YUV 4:2:0: the luma
             luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width]
-            tally.saw(read_number(luma[: plane.height]), frame.pts + _origin(receiver), now)
+            tally.saw(read_number(luma[: plane.height]), frame.pts + rtp_origin(receiver), now)
 
 
 async def _hear(track: MediaStreamTrack, receiver: RTCRtpReceiver, tally: Tally) -> None:
@@ -102,7 +103,7 @@ async def _hear(track: MediaStreamTrack, receiver: RTCRtpReceiver, tally: Tally)
             both = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
             samples = both.mean(axis=1) / 32768
             for beep in finder.push(samples, frame.pts):
-                tally.heard(beep + _origin(receiver))
+                tally.heard(beep + rtp_origin(receiver))
 
 
 def told(found: Found) -> str:

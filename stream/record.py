@@ -34,11 +34,11 @@ log = logging.getLogger(__name__)
 
 MOST_PICTURES: Final = 25
 "Pictures (1 s) that may wait for the disk; 20 MB at 512 px."
-MOST_SOUND: Final = 750
+MOST_SOUND: Final = 1500
 "Chunks of sound (30 s) that may wait for the disk; then it is not slow but gone."
 FIRST_PICTURE: Final = 5.0
 "Seconds of sound without any picture after which there is nothing to record."
-LOOK_AFTER: Final = 25
+LOOK_AFTER: Final = 50
 "Chunks of sound (1 s) between two looks at how full the folder is."
 
 

@@ -36,7 +36,7 @@ from aiortc.rtp import (
     wrap_rtx,
 )
 
-from core import FPS, VIDEO_CLOCK, WIRE_SAMPLE_RATE
+from core import FPS, SAMPLE_RATE, VIDEO_CLOCK, WIRE_SAMPLE_RATE
 from runtime.media import FeedClosed
 from stream import aiortc_ways
 from stream.bandwidth import Bandwidth
@@ -58,6 +58,8 @@ AT_ONCE: Final = 10
 "Packets that leave together: twice a usual frame, which so is not delayed."
 TICK: Final = 0.004
 "Seconds between two groups of packets: event loops sleep in milliseconds."
+MOVED: Final = 0.001
+"Seconds by which the media clock has to move for receivers to be told at once."
 WRAP: Final = 1 << 32
 
 
@@ -120,6 +122,7 @@ class MediaSender(RTCRtpSender):
         self._header = aiortc_ways.header_of(self)
         self._history: dict[int, RtpPacket] = {}
         self._budget = Budget(now)
+        self._reported = float("-inf")  # the epoch that the receiver knows of
         self.packets = 0
         self.octets = 0
         self.left: tuple[float, float] | None = None
@@ -169,7 +172,9 @@ class MediaSender(RTCRtpSender):
         began = time.monotonic()
         if self.left is None:
             self.first_left()
-        self.left = (frame.timestamp / self._clock_rate, began)
+        self.left = (frame.pts / SAMPLE_RATE, began)
+        if abs(self._pacer.epoch - self._reported) > MOVED:
+            await self._send_rtcp(aiortc_ways.a_report(self))
         for group, count in enumerate(spread(len(frame.parts))):
             if group:
                 await asyncio.sleep(max(0.0, began + group * TICK - time.monotonic()))
@@ -259,6 +264,7 @@ class MediaSender(RTCRtpSender):
         await super()._send_rtcp(packets)
 
     def _follow_clock(self, report: RtcpSrPacket, now: float) -> None:
+        self._reported = self._pacer.epoch
         info = report.sender_info
         info.ntp_timestamp = self._pacer.ntp(now)
         media = round(self._pacer.media_time(now) * self._clock_rate)

@@ -157,7 +157,8 @@ async def test_viewers_get_frame_and_audio_of_the_same_moment(portrait: Portrait
         for _ in range(3):
             video, audio = await feed.video(), await feed.audio()
             assert video.pts == audio.pts
-            assert len(audio.samples) == SAMPLES_PER_FRAME
+            rest = await feed.audio()
+            assert rest.pts == audio.end and rest.end == video.pts + SAMPLES_PER_FRAME
 
 
 async def test_streamed_speech_moves_the_mouth_and_tells_when(portrait: Portrait) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from core import SAMPLES_PER_FRAME, U8, Busy, NotFound, Portrait
+from core import U8, Busy, NotFound, Portrait
 from runtime.media import FeedClosed
 from runtime.portraits import PortraitStore
 from runtime.renderer import Renderer
 from runtime.session import Session
 from runtime.sessions import Full, Sessions
 from runtime.settings import RuntimeSettings
+from runtime.timeline import PIECE
 from runtime.window import Window
 from tests.runtime.test_session import Flat
 
@@ -172,8 +173,8 @@ async def test_a_stalled_renderer_holds_the_picture_and_audio_goes_on(sessions: 
     session = await sessions.create()
     session.renderer = Slow()
     watching = asyncio.create_task(frames(session, 20))
-    pts, at = await sound(session, 50)
-    assert all(b - a == SAMPLES_PER_FRAME for a, b in zip(pts, pts[1:], strict=False))
+    pts, at = await sound(session, 100)
+    assert all(b - a == PIECE for a, b in zip(pts, pts[1:], strict=False))
     assert np.diff(at).max() < 0.3
     shown = np.array(await watching)
     assert np.diff(shown).max() > 0.6
@@ -182,16 +183,16 @@ async def test_a_stalled_renderer_holds_the_picture_and_audio_goes_on(sessions: 
 
 async def test_after_a_stall_of_the_process_there_is_no_burst(sessions: Sessions) -> None:
     session = await sessions.create()
-    listening = asyncio.create_task(sound(session, 40))
+    listening = asyncio.create_task(sound(session, 80))
     await asyncio.sleep(0.5)
     time.sleep(0.8)  # noqa: ASYNC251 - just that
     pts, at = await listening
-    assert all(b - a == SAMPLES_PER_FRAME for a, b in zip(pts, pts[1:], strict=False))
+    assert all(b - a == PIECE for a, b in zip(pts, pts[1:], strict=False))
     stall = int(np.argmax(np.diff(at)))
     assert np.diff(at)[stall] > 0.6
     after = at[stall + 1 :] - at[stall + 1]
     for window in range(1, 20):  # never more than the frames that had been planned
-        assert (after < window * 0.04).sum() <= window + 4
+        assert (after < window * 0.04).sum() <= 2 * (window + 4)
     assert session.stats.stalls == 1
 
 
@@ -202,12 +203,12 @@ async def test_a_clock_that_jumps_moves_the_session_and_tears_nothing(store: Por
         store, None, RuntimeSettings(size=256), clock=lambda: time.monotonic() + ahead[0]
     ) as sessions:
         pair = [await sessions.create(seed=i) for i in range(2)]
-        listening = [asyncio.create_task(sound(session, 50)) for session in pair]
+        listening = [asyncio.create_task(sound(session, 100)) for session in pair]
         await asyncio.sleep(0.6)
         ahead[0] = 3600.0
         for session, task in zip(pair, listening, strict=True):
             pts, at = await task
-            assert all(b - a == SAMPLES_PER_FRAME for a, b in zip(pts, pts[1:], strict=False))
+            assert all(b - a == PIECE for a, b in zip(pts, pts[1:], strict=False))
             assert at[-1] - at[0] == pytest.approx(49 * 0.04, abs=0.3)
             assert session.stats.stalls == 1
 
@@ -218,7 +219,7 @@ async def test_a_viewer_that_takes_nothing_costs_nobody_else_a_frame(sessions: S
         shown = np.array(await frames(session, 60))
         assert np.diff(shown).max() < 0.25
         assert idle.dropped > 30
-        assert len(idle._video) <= 6 and len(idle._audio) <= 25
+        assert len(idle._video) <= 6 and len(idle._audio) <= 50
 
 
 async def test_the_first_picture_does_not_wait_for_a_window(sessions: Sessions) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime.state import TRANSITIONS, IllegalTransition, Signal, State, fire
 
@@ -27,3 +29,18 @@ def test_every_state_is_reachable() -> None:
     for _ in State:
         reached |= {t for s in reached for t in TRANSITIONS[s].values()}
     assert reached == set(State)
+
+
+@given(st.lists(st.sampled_from(list(Signal)), max_size=30))
+def test_whatever_is_signalled_an_illegal_one_changes_nothing(signals: list[Signal]) -> None:
+    state = State.IDLE
+    for signal in signals:
+        before, legal = state, signal in TRANSITIONS[state]
+        try:
+            state = fire(state, signal)
+        except IllegalTransition:
+            assert not legal and state is before
+        else:
+            assert legal
+        if before is State.CLOSED:
+            assert state is State.CLOSED

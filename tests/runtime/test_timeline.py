@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from core import (
     FPS,
+    SAMPLE_RATE,
     SAMPLES_PER_FRAME,
     U8,
     AudioChunk,
     ControlTrack,
     MouthTrack,
 )
-from runtime.timeline import PATIENCE, Leaving, Timeline
+from runtime.timeline import PATIENCE, PIECE, SOUND_AHEAD, Leaving, Timeline
 from runtime.window import Window
 
 AHEAD = 0.08
@@ -40,7 +41,8 @@ def picture(frame: int) -> U8:
 
 
 def sounds(leaving: list[Leaving]) -> list[int]:
-    return [x.audio.pts // SAMPLES_PER_FRAME for x in leaving if x.audio is not None]
+    """In halves of a frame."""
+    return [x.audio.pts // PIECE for x in leaving if x.audio is not None]
 
 
 def pictures(leaving: list[Leaving]) -> list[int]:
@@ -51,9 +53,10 @@ def test_sound_does_not_wait_for_pictures() -> None:
     timeline = Timeline(AHEAD)
     one = window(0)
     timeline.add(one, "made")
-    assert timeline.next() == -AHEAD
+    assert timeline.next() == -SOUND_AHEAD
     first = list(timeline.leave(0.0))
-    assert sounds(first) == [0, 1, 2] and pictures(first) == []
+    assert sounds(first) == [0, 1] and pictures(first) == []
+    assert timeline.next() == PIECE * 2 / SAMPLE_RATE - SOUND_AHEAD
     timeline.show(one, 0, picture(0))
     assert pictures(list(timeline.leave(0.01))) == [0]
     timeline.show(one, 2, picture(2))  # frame 1 may still come
@@ -70,6 +73,7 @@ def test_what_is_taken_back_never_leaves() -> None:
     one, two = window(0), window(5)
     timeline.add(one, "made")
     list(timeline.leave(0.0))
+    assert timeline.loose == 7
     assert [m.frame for m in timeline.cut(5)] == [5, 6, 7]
     timeline.add(two, "made")
     timeline.show(one, 6, picture(200))

@@ -11,7 +11,7 @@ import pytest
 from aiortc import RTCPeerConnection, RTCRtpSender
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
-from aiortc.rtp import HeaderExtensionsMap, RtcpSenderInfo, RtcpSrPacket
+from aiortc.rtp import HeaderExtensionsMap, RtcpSdesPacket, RtcpSenderInfo, RtcpSrPacket
 
 from stream import aiortc_ways
 
@@ -31,8 +31,16 @@ async def test_the_sender_keeps_what_is_taken_from_it() -> None:
     assert mid is None and isinstance(extensions, HeaderExtensionsMap)
     assert aiortc_ways.rtx_type(sender) is None
     assert getattr(sender, aiortc_ways.LAST_REPORT) is None
+    assert getattr(sender, aiortc_ways.LAST_REPORT_AT) is None
+    assert getattr(sender, aiortc_ways.CNAME) is None
     aiortc_ways.note_report(sender, 0x1234_5678_9ABC_DEF0)
     assert getattr(sender, aiortc_ways.LAST_REPORT) == 0x5678_9ABC
+    assert isinstance(getattr(sender, aiortc_ways.LAST_REPORT_AT), float)
+    setattr(sender, aiortc_ways.CNAME, "me")
+    report, names = aiortc_ways.a_report(sender)
+    assert isinstance(report, RtcpSrPacket) and isinstance(names, RtcpSdesPacket)
+    assert names.chunks[0].items == [(1, b"me")]
+    assert "__cname" in inspect.getsource(RTCRtpSender) and bytes(report) and bytes(names)
     for name in ("_ssrc", "_rtx_ssrc", "_stream_id", "_enabled"):
         assert hasattr(sender, name), name
 

@@ -110,3 +110,31 @@ def test_reports_follow_the_media_clock() -> None:
     assert (pacer.ntp(92.0) - pacer.ntp(90.0)) / 2**32 == pytest.approx(2.0, abs=1e-5)
     session.epoch += 0.5
     assert pacer.media_time(101.5) == pytest.approx(1.0)
+
+
+def test_a_producer_that_stands_still_for_800_ms_makes_no_burst_and_no_offset() -> None:
+    """What was made meanwhile is there at once; then the session moves its clock."""
+    session = Session()
+    pacer = pacer_of(session)
+    left, offsets = [], []
+    free = 100.0
+    for k in range(60):
+        made = 100.0 + k * FRAME - 0.08
+        if k == 20:
+            session.epoch += 0.8
+        if k >= 20:
+            made += 0.8
+        elif k >= 12:
+            made = 100.0 + 20 * FRAME + 0.5  # eight frames are made together
+        now = max(made, free)
+        wait = pacer.video_wait(pts(k), now)
+        heard = pacer.audio_wait(pts(k), made)
+        if wait is not None:
+            free = now + wait
+            left.append(free)
+            if heard is not None and k >= 22:
+                offsets.append(free - made - heard)
+    times = np.array(left)
+    for at in times:
+        assert ((times >= at - 1e-9) & (times < at + FRAME - 1e-9)).sum() <= 2
+    assert len(offsets) >= 30 and np.abs(offsets).max() <= 0.04

@@ -36,7 +36,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import SAMPLES_PER_FRAME, VIDEO_CLOCK, WIRE_SAMPLE_RATE, AudioChunk, VideoFrame
-from stream.broadcast import Broadcasts
+from stream.broadcast import OPUS_DELAY, Broadcasts
 from stream.pacer import NTP_UNIX, Pacer
 from stream.rendition import PICTURES, View
 from stream.sender import (
@@ -152,33 +152,65 @@ def nack(*lost: int) -> RtcpRtpfbPacket:
     return RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=2, lost=list(lost))
 
 
-async def test_lips_and_voice_map_to_one_clock_however_late_the_picture_starts() -> None:
-    """A receiver aligns tracks by sender reports; a late first frame must not shift them."""
+@pytest.mark.parametrize(("picture_late", "sound_late"), [(38, 0), (0, 38), (10, 0)])
+async def test_lips_and_voice_map_to_one_clock_however_late_one_of_them_starts(
+    picture_late: int, sound_late: int
+) -> None:
+    """A receiver aligns tracks by sender reports; a first frame 1.5 s late must not shift them."""
     async with stage() as on:
         _, sound = await on.sender("audio")
         _, picture = await on.sender("video")
         await asyncio.sleep(0)
         on.show.epoch = epoch = time.monotonic() + 0.1
-        late = 10  # frames without a picture
-        for k in range(40):
+        for k in range(picture_late + sound_late + 30):
             await asyncio.sleep(max(0.0, epoch + k * 0.04 - 0.08 - time.monotonic()))
             pts = k * SAMPLES_PER_FRAME
             pixels = np.full((64, 64, 3), k * 5, np.uint8)
-            frame = VideoFrame(pixels, pts) if k >= late else None
-            on.show.hub.publish(AudioChunk(np.zeros(SAMPLES_PER_FRAME, np.float32), pts), frame)
+            frame = VideoFrame(pixels, pts) if k >= picture_late else None
+            chunk = AudioChunk(np.zeros(SAMPLES_PER_FRAME, np.float32), pts)
+            on.show.hub.publish(chunk if k >= sound_late else None, frame)
         async with asyncio.timeout(2):
             await sound.reported.wait()
             await picture.reported.wait()
     heard = sound.presented(0, WIRE_SAMPLE_RATE)
     seen = picture.presented(0, VIDEO_CLOCK)
-    assert seen - heard == pytest.approx(late * 0.04, abs=1e-3)
-    began = time.time() - (time.monotonic() - epoch)
+    heard += OPUS_DELAY / WIRE_SAMPLE_RATE  # which the decoder adds
+    assert seen - heard == pytest.approx((picture_late - sound_late) * 0.04, abs=1e-3)
+    began = time.time() - (time.monotonic() - epoch) + sound_late * 0.04
     assert heard - NTP_UNIX == pytest.approx(began, abs=0.05)
     steps = np.diff(picture.timestamps) % (1 << 32)
     assert (steps % 3600 == 0).all() and np.median(steps) == 3600
     assert set(np.diff(sound.timestamps) % (1 << 32)) == {960}
     info = picture.reports[-1].sender_info
     assert 0 < info.packet_count <= len(picture.packets) and info.octet_count > 0
+
+
+async def test_both_tracks_are_reported_before_they_go_on_after_the_clock_has_moved() -> None:
+    async with stage() as on:
+        wires = [(await on.sender(kind))[1] for kind in ("audio", "video")]
+        await asyncio.sleep(0)
+
+        async def show(first: int, last: int) -> None:
+            for k in range(first, last):
+                wait = on.show.epoch + k * 0.04 - 0.08 - time.monotonic()
+                await asyncio.sleep(max(0.0, wait))
+                pts = k * SAMPLES_PER_FRAME
+                sound = AudioChunk(np.zeros(SAMPLES_PER_FRAME, np.float32), pts)
+                on.show.hub.publish(sound, VideoFrame(np.full((64, 64, 3), k, np.uint8), pts))
+
+        on.show.epoch = time.monotonic() + 0.1
+        await show(0, 8)
+        await asyncio.sleep(0.15)
+        before = [len(wire.reports) for wire in wires]
+        assert min(before) >= 1, "the first comes with the first frames, not a second later"
+        on.show.epoch += 0.7
+        await show(8, 12)
+        await asyncio.sleep(0.15)
+        for wire, rate, count in zip(wires, (WIRE_SAMPLE_RATE, VIDEO_CLOCK), before, strict=True):
+            assert len(wire.reports) > count
+            told = wire.presented(-1, rate)
+            left = wire.packets[-1][0] - time.monotonic() + time.time() + NTP_UNIX
+            assert told == pytest.approx(left, abs=0.06), "by the old report it is off by 0.7 s"
 
 
 async def test_frames_leave_when_they_are_due_although_they_are_encoded_before() -> None:
