@@ -1,8 +1,8 @@
 """``python -m stream.bench_cycles``: come, look, leave, again and again: what stays in the server.
 
 Each cycle is a session with a viewer that gets a picture and leaves. Memory, open files and threads
-of the server's process are read after a tenth of the cycles, when pools and caches are filled, and
-at the end.
+of the server's process are read after a fifth of the cycles, when pools, caches and the allocator's
+arenas are filled, and at the end.
 """
 
 from __future__ import annotations
@@ -63,11 +63,12 @@ async def cycle(server: Server, http: httpx.AsyncClient) -> None:
 
 async def run(cycles: int, size: int) -> bool:
     """Measure; True when nothing stays."""
+    warm = max(1, cycles // 5)
     async with started(size) as server, httpx.AsyncClient(base_url=server.base) as http:
         before, began = None, time.monotonic()
         for done in range(1, cycles + 1):
             await cycle(server, http)
-            if done == max(1, cycles // 10):
+            if done == warm:
                 await asyncio.sleep(REST)
                 before = Held.by(server.pid)
             bar = "#" * (BAR * done // cycles)
@@ -78,7 +79,7 @@ async def run(cycles: int, size: int) -> bool:
     assert before is not None
     growth = after.rss / before.rss - 1
     print(f"\n{cycles} cycles, {took * 1e3:.0f} ms each; {viewers:.0f} viewers left")
-    print(f"after {max(1, cycles // 10)}: {before}\nat the end: {after}; memory {growth:+.1%}")
+    print(f"after {warm}: {before}\nat the end: {after}; memory {growth:+.1%}")
     return (
         growth < ENOUGH
         and after.files <= before.files
