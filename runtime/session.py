@@ -19,13 +19,11 @@ import numpy as np
 from core import (
     F32,
     FPS,
-    MOUTH,
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
     AudioChunk,
     ControlTrack,
     InvalidInput,
-    MouthTrack,
     NotFound,
     Portrait,
     VideoFrame,
@@ -37,12 +35,13 @@ from planner.library import load_library
 from planner.manners import State as Manner
 from runtime import explain
 from runtime.author import Author, Writers
-from runtime.breath import Breath
 from runtime.events import Event, EventFeed, EventHub
 from runtime.heard import Heard
 from runtime.latency import Awaited
+from runtime.limits import Limits
 from runtime.lookahead import Lookahead
 from runtime.media import MediaFeed, MediaHub
+from runtime.mouth_mix import MouthMix
 from runtime.prosody import Prosody
 from runtime.renderer import Renderer
 from runtime.said import Said
@@ -64,11 +63,6 @@ CONTROLS_FRAMES: Final = 5
 "Frames in one `controls` event: five events a second are smooth in a chart and cheap to send."
 REST_FRAMES: Final = 6 * FPS
 "Six quiet seconds after speaking, the avatar goes from listening to idle."
-FELT_WHILE_SPEAKING: Final = 0.6
-"How much of an expression's mouth (a smile) stays while the mouth is busy with sounds."
-FELT_STEP: Final = 0.04
-"Change of that share from frame to frame: ten frames from one to the other."
-JAW: Final = MOUTH["jaw"]
 MOST_EYES: Final = 2.5
 "Strongest guidance that students learn (`engines.video.distil.STRONGEST`): 1 + 2 · 2.5."
 
@@ -106,20 +100,18 @@ class Session:
         self.label = label
         self.instruction = instruction
         self.state = State.IDLE
-        self.created = now
         self.settings = settings
         self.renderer = renderer
         self._ahead_ms = settings.lead_ms
         self.epoch = now + self.lead
         "Monotonic time at which pts 0 is presented."
-        self.touched = now
-        "When a viewer or a command was last seen."
+        self.limits: Final = Limits(settings, created=now, touched=now)
+        "When it ends by itself."
         self.stats = Stats()
         self._reacting = Awaited(self.stats.reaction)
         self._hushing = Awaited(self.stats.hush)
         self.overlay: Overlay | None = None
         "Changes what leaves; for measuring."
-        self._ends: float | None = None
         self.timeline: Final = Timeline(settings.lead_ms / 1000)
         "What is planned and has not left."
         self.eyes = _strength(eyes)
@@ -147,9 +139,8 @@ class Session:
         self._events = EventHub()
         self._media = MediaHub()
         self._quiet = 0
-        self._felt = 1.0
         self._prosody = Prosody()
-        self._breath = Breath()
+        self._mouth = MouthMix()
         self._controls: list[F32] = []
         self._sayings = Said(self._voice)
         self._heard = Heard()
@@ -276,7 +267,7 @@ class Session:
         if dropped:
             faded = math.ceil((pts + FADE_SAMPLES) / SAMPLES_PER_FRAME)
             self._hushing.expect(faded, self._clock())
-        self._breath.stop()
+        self._mouth.stop()
         if ended is not None:
             self._emit("speech", {"phase": "ended", "interrupted": True}, ended.cause)
         self._fire(Signal.INTERRUPTED, cause)
@@ -294,7 +285,7 @@ class Session:
 
     def keep(self) -> None:
         """Somebody is on the way to watch: the session does not count as idle."""
-        self.touched = self._clock()
+        self.limits.touched = self._clock()
 
     def tell(self, type: str, data: dict[str, Any]) -> None:
         """Publish an event of what was made of the session's media."""
@@ -341,28 +332,18 @@ class Session:
 
     def expires_in(self, now: float) -> float | None:
         """Seconds until a limit ends the session; None when none applies."""
-        ends = self._limits()
-        return round(max(0.0, min(ends)[0] - now), 1) if ends else None
+        first = self.limits.first(watched=bool(self.viewers))
+        return None if first is None else round(max(0.0, first[0] - now), 1)
 
     @property
     def limit(self) -> str:
-        """Which limit ends the session first: ``ttl``, ``idle``, ``drain``; empty for none."""
-        return min(self._limits(), default=(0.0, ""))[1]
-
-    def _limits(self) -> list[tuple[float, str]]:
-        """When limits end the session, and which."""
-        ends = []
-        if self.settings.session_ttl:
-            ends.append((self.created + self.settings.session_ttl, "ttl"))
-        if self.settings.idle_timeout and not self.viewers:
-            ends.append((self.touched + self.settings.idle_timeout, "idle"))
-        if self._ends is not None:
-            ends.append((self._ends, "drain"))
-        return ends
+        """Which limit ends the session first, see `Limits.first`; empty for none."""
+        first = self.limits.first(watched=bool(self.viewers))
+        return "" if first is None else first[1]
 
     def end_in(self, seconds: float) -> None:
         """End at that time at the latest, and tell so: the server is about to stop."""
-        self._ends = self._clock() + seconds
+        self.limits.drained = self._clock() + seconds
         self.warn_expiring(seconds)
 
     # --- the live loop (scheduler) -----------------------------------------------------------
@@ -405,7 +386,10 @@ class Session:
         if fresh is not None:
             self._follow_speech(fresh)
         controls, felt = self._ahead.take(frames)
-        mouth, felt = self._mix_mouth(voiced, felt)
+        mouth, felt = self._mouth.mix(
+            voiced.mouth, felt, voiced.samples,
+            speaking=self.state is State.SPEAKING, coming=self._voice.coming,
+        )  # fmt: skip
         window = Window(
             start=self._frame,
             controls=controls,
@@ -423,7 +407,7 @@ class Session:
             said = self._said if self.state in (State.THINKING, State.SPEAKING) else ""
             self._author.follow(self._ahead, said, bool(self.unknown))
         if self.viewers:
-            self.touched = self._clock()
+            self.limits.touched = self._clock()
         return window
 
     def hurry(self, now: float) -> None:
@@ -521,7 +505,7 @@ class Session:
         self._sayings.take_back(back, again=again)
 
     def _touch(self) -> None:
-        self.touched = self._clock()
+        self.limits.touched = self._clock()
         self.warned = False
 
     def _emit(self, type: str, data: dict[str, Any], cause: str | None = None) -> None:
@@ -582,23 +566,6 @@ class Session:
             self._ahead.strike(strength)
         if self._prosody.phrase_ends(speaking, len(voiced.mouth)):
             self._ahead.end_phrase()
-
-    def _mix_mouth(self, voiced: Voiced, felt: MouthTrack) -> tuple[MouthTrack, MouthTrack]:
-        """Speech over expression: a smile stays while talking, but gives way to the sounds.
-
-        Returns:
-            The whole mouth, and the expression's share of it.
-        """
-        share = FELT_WHILE_SPEAKING if self.state is State.SPEAKING else 1.0
-        step = FELT_STEP * len(felt)
-        self._felt += min(step, max(-step, share - self._felt))
-        kept = self._felt * felt.values
-        mixed = voiced.mouth.values + kept
-        breath = self._breath.follow(voiced.samples, self._voice.coming)
-        mixed[:, JAW] = np.maximum(mixed[:, JAW], breath)
-        kept[:, JAW] = np.maximum(kept[:, JAW], breath)
-        whole, kept = (np.clip(m, 0, 1, dtype=np.float32) for m in (mixed, kept))
-        return MouthTrack(whole), MouthTrack(kept)
 
     def _tell_plan(self, controls: ControlTrack) -> None:
         """Publish what the eyes will do, and the controls as they are."""

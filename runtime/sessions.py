@@ -200,7 +200,7 @@ class Sessions:
         session = self.get(id)
         del self._sessions[id]  # its place is free from here on, whatever fails below
         self.ends[reason] += 1
-        self._lengths.append(self._clock() - session.created)
+        self._lengths.append(self._clock() - session.limits.created)
         try:
             await self._scheduler.remove(session)
             await session.close()
@@ -253,7 +253,7 @@ class Sessions:
     def _eta(self, position: int, places: int, now: float) -> float | None:
         mean = fmean(self._lengths) if self._lengths else None
         ends = [
-            end_of(session.expires_in(now), now - session.created, mean)
+            end_of(session.expires_in(now), now - session.limits.created, mean)
             for session in self._sessions.values()
         ]
         return eta((ends + [mean] * self._pending)[:places], position, mean)

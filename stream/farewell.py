@@ -49,7 +49,7 @@ class Farewells:
     async def _wait(self, session: Session, after: float) -> None:
         await asyncio.sleep(after)
         # A page that leaves says so before its picture and socket are closed.
-        if session.viewers or time.monotonic() - session.touched < after / 2:
+        if session.viewers or time.monotonic() - session.limits.touched < after / 2:
             return
         with contextlib.suppress(NotFound):  # it has ended by itself
             await self._sessions.close(session.id)

@@ -148,10 +148,10 @@ async def test_a_busy_server_is_asked_again_when_it_says(live: Live, there: Endp
     began = time.monotonic()
     session = await start(live, there.url)
     assert "503" in (await reached(live, session, "retrying"))["reason"]
-    touched = live.sessions.get(session["id"]).touched
+    touched = live.sessions.get(session["id"]).limits.touched
     await reached(live, session, "live")
     assert 2.0 <= time.monotonic() - began < 6
-    assert live.sessions.get(session["id"]).touched > touched  # it was not idle meanwhile
+    assert live.sessions.get(session["id"]).limits.touched > touched  # it was not idle meanwhile
 
 
 async def test_a_lost_connection_comes_back(live: Live, there: Endpoint) -> None:
