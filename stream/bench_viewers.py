@@ -24,6 +24,7 @@ import numpy as np
 import uvicorn
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from threadpoolctl import threadpool_limits
 
 from runtime.portraits import PortraitStore
 from runtime.sessions import Sessions
@@ -44,6 +45,7 @@ PLAYOUT: Final = 0.25
 
 async def serve(size: int) -> None:
     """Serve; print the port, and then the CPU seconds used so far for each line that comes in."""
+    threadpool_limits(1, user_api="blas")  # as server.py: idle BLAS threads spin on a whole core
     with tempfile.TemporaryDirectory() as folder:
         runtime = RuntimeSettings(size=size, renderer="puppet")
         store = PortraitStore(Path(folder), limit=4)
