@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from types import TracebackType
@@ -53,8 +54,14 @@ class Adaptation:
 class Adaptations:
     """Owner of the process. ``async with``: leaving it stops the process."""
 
-    def __init__(self, store: PortraitStore, settings: RuntimeSettings) -> None:
-        self._store, self._settings = store, settings
+    def __init__(
+        self,
+        store: PortraitStore,
+        settings: RuntimeSettings,
+        generates: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """``generates`` tells whether sessions show the generator."""
+        self._store, self._settings, self._generates = store, settings, generates
         self._known: OrderedDict[str, Adaptation] = OrderedDict()
         self._waiting: asyncio.Queue[str] = asyncio.Queue(MOST_WAITING)
         self._running: tuple[str, asyncio.Task[None]] | None = None
@@ -87,7 +94,7 @@ class Adaptations:
             return "Portraits are not adapted on this server (runtime.adapt_portraits)."
         if find_spec("torch") is None or find_spec("safetensors") is None:
             return "Portraits are adapted with torch: pip install 'saccade[train]'."
-        if self._settings.renderer == "puppet":
+        if not self._generates():
             return "The puppet is shown here, and only the generator can be adapted."
         return None
 

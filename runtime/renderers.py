@@ -59,6 +59,11 @@ class Renderers:
         self.share: float | None = None
         "Of real time that a window of one session takes; None while the puppet is shown."
 
+    @property
+    def generates(self) -> bool:
+        """False once it is known that the puppet is shown."""
+        return not self._tried or self._prepared is not None
+
     def make(self, portrait: Portrait) -> Renderer:
         """A renderer of one session. Slow at first: call it in a thread.
 

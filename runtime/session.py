@@ -1,8 +1,8 @@
 """One avatar, alive from creation to close, whoever watches.
 
-The way of a frame: `plan` gathers speech, mouth and behaviour into a `Window` (event loop, well
-under a millisecond) and puts it on the timeline, the scheduler renders it in a thread, `leave`
-hands sound and pictures to the viewers when they are due. A command cuts the timeline: what has not
+The way of a frame: `plan` gathers speech, mouth and behaviour into a `Window` (event loop) and puts
+it on the timeline, the scheduler renders it in a thread, `leave` hands sound and pictures to the
+viewers when they are due. A command cuts the timeline: what has not
 left and could be made anew in time is taken back and planned again.
 """
 

@@ -69,7 +69,6 @@ class Sessions:
         self.voice = voice
         self.settings = settings
         self.writers = writers
-        self.adaptations: Final = Adaptations(portraits, settings)
         self.ready = False
         "True once the default portrait is enrolled and its first frame is rendered."
         self.ended = Stats()
@@ -87,6 +86,9 @@ class Sessions:
         self._line = Line(settings.max_waiting)
         self._clock = clock
         self._renderers = Renderers(settings, portraits.root / MEASURED, portraits.adapted_file)
+        self.adaptations: Final = Adaptations(
+            portraits, settings, lambda: self._renderers.generates
+        )
         self._sessions: dict[str, Session] = {}
         self._pending = 0
         self._scheduler: Scheduler | None = None

@@ -96,5 +96,5 @@ async def test_lines_are_bounded_and_refusals_say_why(
     with pytest.raises(Unavailable, match="adapt_portraits"):
         await never.ask(ids[0])
     assert not never.by_itself
-    puppet = Adaptations(store, RuntimeSettings(renderer="puppet", adapt_portraits="always"))
+    puppet = Adaptations(store, RuntimeSettings(adapt_portraits="always"), lambda: False)
     assert puppet.problem() is not None and not puppet.by_itself
