@@ -46,6 +46,7 @@ RTX_TYPE: Final = "_RTCRtpSender__rtx_payload_type"
 # With which report a receiver's answer is compared to measure round trips; ours have other times.
 LAST_REPORT: Final = "_RTCRtpSender__lsr"
 LAST_REPORT_AT: Final = "_RTCRtpSender__lsr_time"
+ROUND_TRIP: Final = "_RTCRtpSender__rtt"
 
 # aiortc reports from a loop of its own, every half to one and a half seconds, and has no way to ask
 # for one. After the media clock has moved, receivers would align the tracks by old reports until
@@ -89,6 +90,12 @@ def note_report(sender: RTCRtpSender, ntp: int) -> None:
     """Tell a sender the NTP time of the report it has just sent."""
     setattr(sender, LAST_REPORT, (ntp >> 16) & 0xFFFFFFFF)
     setattr(sender, LAST_REPORT_AT, time.time())
+
+
+def round_trip(sender: RTCRtpSender) -> float | None:
+    """Seconds to the viewer and back, smoothed; None before it has reported twice."""
+    found: float | None = getattr(sender, ROUND_TRIP)
+    return found
 
 
 def a_report(sender: RTCRtpSender) -> list[AnyRtcpPacket]:

@@ -15,9 +15,7 @@ LITTLE: Final = 0.02
 MUCH: Final = 0.10
 "Shares of lost packets below which the rate may rise, and above which it has to fall."
 RISE: Final = 1.08
-"A second without losses."
-REPORT_GAP: Final = 0.5
-"Least seconds between two loss reports that count: receivers send one a second."
+"A report, of a second or more, without losses."
 HALF_BELOW: Final = 0.4
 "Share of the usual bit rate below which a picture of half the size looks better."
 FULL_ABOVE: Final = 0.6
@@ -57,32 +55,25 @@ class Bandwidth:
         self._least, self._most = settings.min_bitrate, settings.max_bitrate
         self._estimate = settings.bitrate
         self._lossless = settings.max_bitrate
-        self._reported = float("-inf")
         self._changed = float("-inf")
         self._patience = SETTLE_UP
         self._began: float | None = None
         self.rung = Rung.FULL
+        self.copies = 1
+        "How often each packet is sent; all of them have to fit."
 
     @property
     def allowed(self) -> int:
         """Bit/s that this viewer may be sent."""
-        return max(self._least, min(self._most, self._estimate, self._lossless))
+        return max(self._least, min(self._most, self._estimate, self._lossless) // self.copies)
 
     def estimated(self, bitrate: int) -> None:
         """The receiver's estimate (REMB), bit/s."""
         self._estimate = bitrate
 
-    def lost(self, share: float, sent: int, now: float) -> None:
-        """A receiver report (RFC 3550 section 6.4.2).
-
-        Args:
-            share: Of the packets since the last report, 0 to 1.
-            sent: Bit/s it was sent meanwhile.
-            now: Monotonic seconds.
-        """
-        if now - self._reported < REPORT_GAP:
-            return
-        self._reported = now
+    def lost(self, share: float, sent: int) -> None:
+        """Of the packets of a second or more, so many (0 to 1) got lost; it was sent ``sent``
+        bit/s meanwhile. See `stream.losses`."""
         if share > MUCH:
             used = min(self.allowed, max(sent, self._least))
             self._lossless = max(self._least, round(used * (1 - 0.5 * share)))

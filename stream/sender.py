@@ -9,7 +9,7 @@ when they are due. What is other than in aiortc, which does the RTCP and negotia
 - the packets of a large frame are spread over a part of the frame time. aiortc sends them back to
   back, which overflows the queues of slow links just when a key frame matters;
 - packets are kept for about three seconds, as aiortc's 128 do not outlast a key frame, and resent
-  at a bounded rate;
+  at a bounded rate; on lossy long ways also unasked (`stream.repeats`);
 - key frames and bit rates are asked of the encoder that all viewers share.
 """
 
@@ -42,8 +42,10 @@ from stream import aiortc_ways
 from stream.bandwidth import Bandwidth
 from stream.broadcast import Broadcast
 from stream.codecs import vp8_payload
+from stream.losses import Losses
 from stream.pacer import Pacer
 from stream.rendition import Encoded, Outlet, View
+from stream.repeats import Repeats
 from stream.settings import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -122,8 +124,12 @@ class MediaSender(RTCRtpSender):
         self._header = aiortc_ways.header_of(self)
         self._history: dict[int, RtpPacket] = {}
         self._budget = Budget(now)
+        self._losses = Losses()
+        self._repeats = Repeats()
+        self._again: list[RtpPacket] = []  # of the last picture, to be repeated with the next
         self._reported = float("-inf")  # the epoch that the receiver knows of
         self.packets = 0
+        self.repeated = 0
         self.octets = 0
         self.left: tuple[float, float] | None = None
         "Media time of what left last, and the monotonic time then, seconds."
@@ -175,15 +181,16 @@ class MediaSender(RTCRtpSender):
         self.left = (frame.pts / SAMPLE_RATE, began)
         if abs(self._pacer.epoch - self._reported) > MOVED:
             await self._send_rtcp(aiortc_ways.a_report(self))
-        for group, count in enumerate(spread(len(frame.parts))):
+        again, self._again = self._again, []
+        for group, count in enumerate(spread(len(again) + len(frame.parts))):
             if group:
                 await asyncio.sleep(max(0.0, began + group * TICK - time.monotonic()))
             for _ in range(count):
-                packet = next(packets)
-                self._history[packet.sequence_number % HISTORY] = packet
-                await self._put_on_wire(packet)
-                self.packets += 1
-                self.octets += len(packet.payload)
+                if again:
+                    await self._put_again(again.pop(0))
+                    self.repeated += 1
+                else:
+                    await self._put_new(next(packets))
 
     def _packets(self, frame: Encoded, type: int, vp8: bool) -> Iterator[RtpPacket]:
         """Numbered as they leave; a frame that does not leave uses up no numbers."""
@@ -206,17 +213,15 @@ class MediaSender(RTCRtpSender):
                 self._picture = (self._picture + 1) % (1 << 15)
             yield packet
 
-    async def _put_on_wire(self, packet: RtpPacket) -> None:
-        packet.extensions.abs_send_time = clock.current_ntp_time() >> 14 & 0xFFFFFF
-        await self.transport._send_rtp(packet.serialize(self._header[1]))
+    async def _put_new(self, packet: RtpPacket) -> None:
+        self._history[packet.sequence_number % HISTORY] = packet
+        if self._repeats.on:
+            self._again.append(packet)
+        await self._put_on_wire(packet)
+        self.packets += 1
+        self.octets += len(packet.payload)
 
-    async def _retransmit(self, sequence_number: int) -> None:
-        """A receiver lacks a packet (RFC 4585 section 6.2.1)."""
-        packet = self._history.get(sequence_number % HISTORY)
-        if packet is None or packet.sequence_number != sequence_number:
-            return
-        if not self._budget.take(time.monotonic()):
-            return
+    async def _put_again(self, packet: RtpPacket) -> None:
         rtx = aiortc_ways.rtx_type(self)
         if rtx is not None:
             packet = wrap_rtx(
@@ -227,6 +232,18 @@ class MediaSender(RTCRtpSender):
             )
             self._rtx_sequence = (self._rtx_sequence + 1) % (1 << 16)
         await self._put_on_wire(packet)
+
+    async def _put_on_wire(self, packet: RtpPacket) -> None:
+        packet.extensions.abs_send_time = clock.current_ntp_time() >> 14 & 0xFFFFFF
+        await self.transport._send_rtp(packet.serialize(self._header[1]))
+
+    async def _retransmit(self, sequence_number: int) -> None:
+        """A receiver lacks a packet (RFC 4585 section 6.2.1)."""
+        packet = self._history.get(sequence_number % HISTORY)
+        if packet is None or packet.sequence_number != sequence_number:
+            return
+        if self._budget.take(time.monotonic()):
+            await self._put_again(packet)
 
     def _send_keyframe(self) -> None:
         """A receiver can not decode what it has (PLI, FIR)."""
@@ -242,7 +259,10 @@ class MediaSender(RTCRtpSender):
         if isinstance(packet, (RtcpRrPacket, RtcpSrPacket)):
             for report in packet.reports:
                 if report.ssrc == self._ssrc:
-                    self._bandwidth.lost(report.fraction_lost / 256, view.sent, now)
+                    fraction, highest = report.fraction_lost / 256, report.highest_sequence
+                    share = self._losses.report(fraction, highest, now)
+                    if share is not None:
+                        self._lost(share, view.sent, now)
         elif isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
             try:
                 bitrate, ssrcs = unpack_remb_fci(packet.fci)
@@ -254,6 +274,20 @@ class MediaSender(RTCRtpSender):
         else:
             return
         self._broadcast.adapt(view, now)
+
+    def _lost(self, share: float, sent: int, now: float) -> None:
+        self._bandwidth.lost(share, sent)
+        if aiortc_ways.rtx_type(self) is None:
+            return  # the same packet twice confuses receivers' counts of what got lost
+        was = self._repeats.on
+        self._repeats.report(share, aiortc_ways.round_trip(self), now)
+        self._bandwidth.copies = self._repeats.copies
+        if self._repeats.on is not was:
+            log.info(
+                "pictures are sent %s",
+                "twice" if self._repeats.on else "once",
+                extra={"loss": round(share, 3)},
+            )
 
     async def _send_rtcp(self, packets: list[AnyRtcpPacket]) -> None:
         for packet in packets:

@@ -163,7 +163,7 @@ export async function pictures(video) {
     return { state: "bad", text: `No picture: ${error.message}.`.replace("..", "."), fix: "when UDP is fine above, see the server's log." };
   } finally {
     if (video.videoWidth) freeze(video);
-    player?.close();
+    player?.close({ gone: Boolean(session) }); // It ends with its session.
     if (session) {
       request("DELETE", `v1/sessions/${session.id}`, { token: session.token, keepalive: true }).catch(() => {});
     }

@@ -15,6 +15,8 @@ const GATHER_MS = 120;
 const RESTART_MS = 3000;
 /** No connection after this long is a failure. */
 const CONNECT_MS = 12000;
+/** How long the server may take to hear of the end before the connection ends anyway. */
+const GOODBYE_MS = 500;
 
 /** Ice servers each server has named in `Link` headers; used from the next connection on. */
 const knownIceServers = new Map();
@@ -101,21 +103,28 @@ export class WhepPlayer {
     else if (this.pc.connectionState === "failed") this.#fail("the connection failed");
   }
 
-  /** End it, here and (unless it is `gone`) on the server. Closing twice is fine. */
+  /**
+   * End it, here and (unless it is `gone`) on the server. Closing twice is fine.
+   *
+   * The server hears of it first: the peer's own goodbye is often faster than a request, which then
+   * finds nothing left to delete.
+   */
   close({ gone = false } = {}) {
     if (this.#closed) return;
     this.#closed = true;
     if (gone) this.#resource = null;
     for (const timer of this.#timers) clearTimeout(timer);
-    this.pc.close();
-    this.#delete();
+    for (const track of this.stream.getTracks()) track.enabled = false;
+    const late = new Promise((done) => setTimeout(done, this.#resource ? GOODBYE_MS : 0));
+    Promise.race([this.#delete(), late]).finally(() => this.pc.close());
   }
 
-  #delete() {
-    if (!this.#resource) return;
-    const ended = request("DELETE", this.#resource, { token: this.#token, keepalive: true });
-    ended.catch(() => {}); // The server notices by itself when this does not get through.
+  /** Resolves in any case: the server notices by itself when this does not get through. */
+  async #delete() {
+    const ended = this.#resource;
     this.#resource = null;
+    if (!ended) return;
+    await request("DELETE", ended, { token: this.#token, keepalive: true }).catch(() => {});
   }
 
   #trickle(candidate) {

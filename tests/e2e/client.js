@@ -37,7 +37,7 @@ window.openViewer = async ({ portrait, codec, sound } = {}) => {
   pc.addTransceiver("audio", { direction: "recvonly" });
   if (codec) {
     const all = RTCRtpReceiver.getCapabilities("video").codecs;
-    const wanted = all.filter((c) => c.mimeType.toLowerCase() === `video/${codec}`);
+    const wanted = all.filter((c) => [`video/${codec}`, "video/rtx"].includes(c.mimeType.toLowerCase()));
     line.setCodecPreferences(wanted);
   }
   await pc.setLocalDescription();

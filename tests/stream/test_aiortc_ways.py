@@ -33,6 +33,7 @@ async def test_the_sender_keeps_what_is_taken_from_it() -> None:
     assert getattr(sender, aiortc_ways.LAST_REPORT) is None
     assert getattr(sender, aiortc_ways.LAST_REPORT_AT) is None
     assert getattr(sender, aiortc_ways.CNAME) is None
+    assert aiortc_ways.round_trip(sender) is None
     aiortc_ways.note_report(sender, 0x1234_5678_9ABC_DEF0)
     assert getattr(sender, aiortc_ways.LAST_REPORT) == 0x5678_9ABC
     assert isinstance(getattr(sender, aiortc_ways.LAST_REPORT_AT), float)
