@@ -79,8 +79,8 @@ export class Link {
     request("DELETE", `${url}?after=${FAREWELL_S}`, { token, keepalive: true }).catch(() => {});
   }
 
-  #forget({ id }) {
-    forgetSession(this.call.view.keep, id);
+  #forget(session) {
+    forgetSession(this.call.view.keep, session);
   }
 
   /** The network came back, or the page woke up. */

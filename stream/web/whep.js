@@ -86,7 +86,8 @@ export class WhepPlayer {
     const answer = await request("POST", path, { body, type: "application/sdp", token, signal });
     const sdp = await answer.text();
     this.answeredAt = performance.now();
-    this.#resource = new URL(answer.headers.get("Location") ?? path, answer.url).href;
+    const where = answer.headers.get("Location") ?? path;
+    this.#resource = where.startsWith("/") ? resolve(where, this.base) : new URL(where, answer.url);
     this.#etag = answer.headers.get("ETag") ?? "*";
     learn(this.base, answer);
     if (this.#closed) return this.#delete();
