@@ -1,8 +1,8 @@
 """An address of ours on a TURN server (RFC 8656), for viewers who are reached no other way.
 
 It takes the place of aioice's `relayed_candidate`, which binds channels again after 500 s. Channels
-last 600 s, but the permissions that come with them only 300 s (RFC 8656 sections 9 and 12): in the
-time between a viewer behind the relay is no longer heard, and is taken for lost.
+last 600 s, but the permissions that come with them are promised for 300 s only (RFC 8656 sections 9
+and 12; coturn prolongs both): after that a viewer may no longer be heard, and is taken for lost.
 """
 
 from __future__ import annotations

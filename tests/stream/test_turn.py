@@ -73,12 +73,12 @@ async def test_pictures_go_by_the_relay_and_its_allocation_is_freed(
             assert turn.allocations() == (1, 1)  # when the viewer's DELETE is answered
 
 
-async def test_the_relay_still_hears_a_viewer_when_its_first_permission_has_ended(
+async def test_the_relay_still_hears_a_viewer_when_its_first_binding_has_ended(
     no_udp: None, store: PortraitStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.relay.REFRESH", 1.0)  # of 240 s, as 2 of 300
+    monkeypatch.setattr("stream.relay.REFRESH", 1.0)  # as 240 s of 300
     monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.3)
-    async with coturn.running(tmp_path, "--permission-lifetime=2") as turn:
+    async with coturn.running(tmp_path, "--channel-lifetime=2", "--permission-lifetime=2") as turn:
         async with serving(store, **turn.settings(), gather_timeout=5.0) as live:
             async with watched(live) as picture, asyncio.timeout(12):
                 loop = asyncio.get_running_loop()
