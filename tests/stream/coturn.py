@@ -15,8 +15,10 @@ from typing import Any, Final
 from aioice.ice import get_host_addresses
 
 from tests.stream.sfu import free_port
+from tests.stream.test_tls import self_signed
 
 SECRET: Final = "sesame"
+DEPLOY: Final = Path(__file__).parent.parent.parent / "docs" / "deploy.md"
 COMMAND: Final = shutil.which("turnserver")
 
 
@@ -41,13 +43,13 @@ class Turn:
 
 @asynccontextmanager
 async def running(folder: Path, *options: str) -> AsyncIterator[Turn]:
-    """coturn with a shared secret, for as long as it is entered; its files go to ``folder``."""
+    """coturn as docs/deploy.md sets it up, for as long as it is entered; files go to ``folder``."""
     assert COMMAND is not None
     host, port, log = get_host_addresses(True, False)[0], free_port(), folder / "turn.log"
+    (folder / "turnserver.conf").write_text(_configured(folder, port))
     process = await asyncio.create_subprocess_exec(
-        COMMAND, "-n", f"--listening-ip={host}", f"--relay-ip={host}", f"--listening-port={port}",
-        "--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=test", "--no-cli",
-        "--no-tls", "--no-dtls", "--verbose", "--simple-log", f"--log-file={log}",
+        COMMAND, "-c", str(folder / "turnserver.conf"), f"--listening-ip={host}",
+        f"--relay-ip={host}", "--no-cli", "--verbose", "--simple-log", f"--log-file={log}",
         f"--userdb={folder}/turn.db", f"--pidfile={folder}/turn.pid", *options,
         stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL,
     )  # fmt: skip
@@ -59,6 +61,21 @@ async def running(folder: Path, *options: str) -> AsyncIterator[Turn]:
         yield Turn(f"{host}:{port}", log)
     finally:
         await _stop(process)
+
+
+def _configured(folder: Path, port: int) -> str:
+    """The documented configuration, with other ports, secret and certificate."""
+    found = re.findall(r"^```ini\n(.*?)^```", DEPLOY.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(found) == 1, "docs/deploy.md has one block for coturn"
+    certificate, key = self_signed(folder, "turn")
+    text: str = found[0]
+    for line in (
+        f"static-auth-secret={SECRET}", f"listening-port={port}",
+        f"tls-listening-port={free_port()}", f"cert={certificate}", f"pkey={key}",
+    ):  # fmt: skip
+        text, times = re.subn(rf"^{line.partition('=')[0]}=.*$", line, text, flags=re.MULTILINE)
+        assert times == 1, f"docs/deploy.md no longer has {line.partition('=')[0]}"
+    return text
 
 
 async def _stop(process: Process) -> None:
