@@ -1,13 +1,17 @@
 """An address of ours on a TURN server (RFC 8656), for viewers who are reached no other way.
 
-It takes the place of aioice's `relayed_candidate`, which binds channels again after 500 s. Channels
-last 600 s, but the permissions that come with them are promised for 300 s only (RFC 8656 sections 9
-and 12; coturn prolongs both): after that a viewer may no longer be heard, and is taken for lost.
+It takes the place of aioice's `relayed_candidate`, which
+
+- binds channels again after 500 s. They last 600 s, but the permissions that come with them are
+  promised for 300 s only (RFC 8656 sections 9 and 12; coturn prolongs both): after that a viewer
+  may no longer be heard, and is taken for lost;
+- closes when the server has said goodbye, half a minute after a server that is away was asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from aioice import Candidate, Connection
@@ -18,9 +22,21 @@ from aioice.turn import create_turn_endpoint
 
 REFRESH: Final = 240
 "Seconds after which a viewer's channel is bound again, and with it the permission."
+GOODBYE: Final = 1.0
+"Seconds that closing waits for the server; it is told again in the background."
 
 
-async def relayed(connection: Connection, component: int) -> tuple[Candidate, StunProtocol]:
+class Relay(StunProtocol):
+    """ICE over an allocation, which ends with it."""
+
+    async def close(self) -> None:
+        """Give the allocation back. A server that is away frees it by itself, later."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                await super().close()
+
+
+async def relayed(connection: Connection, component: int) -> tuple[Candidate, Relay]:
     """Allocate at the connection's TURN server; closing the protocol frees the allocation.
 
     Raises:
@@ -30,7 +46,7 @@ async def relayed(connection: Connection, component: int) -> tuple[Candidate, St
     server = connection.turn_server
     assert server is not None
     transport, protocol = await create_turn_endpoint(
-        lambda: StunProtocol(connection),
+        lambda: Relay(connection),
         server_addr=server,
         username=connection.turn_username,
         password=connection.turn_password,

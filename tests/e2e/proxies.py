@@ -18,7 +18,10 @@ from typing import Final
 from tests.e2e.browser import ROOT, free_port
 from tests.stream.test_tls import self_signed
 
-KINDS: Final = ("nginx", "caddy", "nginx below a path", "caddy below a path")
+HOSTS: Final = ("nginx", "caddy")
+KINDS: Final = (*HOSTS, "nginx below a path", "caddy below a path")
+SILENT: Final = "nginx below a silent path"
+"It tells the server nothing of the path."
 TIMEOUT: Final = "2s"
 "In place of nginx' minute: whatever pauses longer than this is cut off."
 
@@ -57,13 +60,15 @@ def replaced(text: str, changes: dict[str, str]) -> str:
 
 @contextmanager
 def running_proxy(kind: str, server: str, folder: Path) -> Iterator[Proxy]:
-    """One of `KINDS` before the server at the address ``server``."""
+    """One of `KINDS`, or `SILENT`, before the server at the address ``server``."""
     port = free_port()
     certificate, key = self_signed(folder, "proxy")
     below = kind.endswith("path")
-    make = nginx if kind.startswith("nginx") else caddy
     address = server.removeprefix("http://")
-    command = make(folder, port, below, address, certificate, key)
+    if kind.startswith("nginx"):
+        command = nginx(folder, port, below, address, certificate, key, silent=kind == SILENT)
+    else:
+        command = caddy(folder, port, below, address, certificate, key)
     log = (folder / "proxy.log").open("wb")
     home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     process = subprocess.Popen(command, env=os.environ | home, stdout=log, stderr=log)
@@ -82,7 +87,9 @@ def running_proxy(kind: str, server: str, folder: Path) -> Iterator[Proxy]:
             log.close()
 
 
-def nginx(folder: Path, port: int, below: bool, server: str, cert: Path, key: Path) -> list[str]:
+def nginx(
+    folder: Path, port: int, below: bool, server: str, cert: Path, key: Path, *, silent: bool
+) -> list[str]:
     """Write its configuration; the command that runs it."""
     host, location = snippets("nginx")
     live = "/etc/letsencrypt/live/avatar.example.com"
@@ -100,6 +107,8 @@ def nginx(folder: Path, port: int, below: bool, server: str, cert: Path, key: Pa
             r"^    location / \{.*?^    \}\n", lambda _: location, site, flags=re.S | re.M
         )
         assert times == 1
+    if silent:
+        site = replaced(site, {"proxy_set_header X-Forwarded-Prefix /avatar;": ""})
     site = replaced(site, {"127.0.0.1:8080": server})
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from websockets.asyncio.client import connect as open_socket
 
 from tests.conftest import studio_portrait
 from tests.e2e.browser import CHROMIUM, chromium, running_server
-from tests.e2e.proxies import KINDS, Proxy, missing, running_proxy
+from tests.e2e.proxies import HOSTS, KINDS, SILENT, Proxy, missing, running_proxy
 from tests.e2e.test_browser import Console, until
 from tests.e2e.test_connect import playing
 
@@ -77,6 +78,20 @@ async def told_session(
 
 
 async def test_the_page_plays_restarts_ice_and_comes_back(browser: Browser, proxy: Proxy) -> None:
+    await plays_restarts_and_comes_back(browser, proxy)
+
+
+async def test_the_page_finds_its_way_where_the_server_knows_no_path(
+    browser: Browser, server: str, tmp_path: Path
+) -> None:
+    if reason := missing(SILENT):
+        pytest.skip(reason)
+    with running_proxy(SILENT, server, tmp_path) as proxy:
+        await plays_restarts_and_comes_back(browser, proxy)
+
+
+async def plays_restarts_and_comes_back(browser: Browser, proxy: Proxy) -> None:
+    """Whatever the page asks for is below the address it came from, and is there."""
     context = await browser.new_context(ignore_https_errors=True)
     page = await context.new_page()
     console = Console(page)
@@ -103,7 +118,7 @@ async def test_the_page_plays_restarts_ice_and_comes_back(browser: Browser, prox
 async def test_headers_and_addresses_are_right(
     http: httpx.AsyncClient, proxy: Proxy, server: str
 ) -> None:
-    direct = httpx.options(f"{server}/v1/check").headers["link"]
+    direct = (await http.options(f"{server}/v1/check")).headers["link"]
     assert (await http.options("/v1/check")).headers["link"] == direct
     async with told_session(http) as (session, made):
         where = f"{proxy.path}/v1/sessions/{session['id']}"
@@ -125,6 +140,7 @@ async def test_a_recording_comes_through_in_parts(http: httpx.AsyncClient) -> No
         assert part.status_code == 206 and part.content == b"ftyp"
 
 
+@pytest.mark.parametrize("proxy", HOSTS, indirect=True)
 async def test_a_socket_on_which_nobody_speaks_is_not_cut_off(
     http: httpx.AsyncClient, proxy: Proxy
 ) -> None:
@@ -142,6 +158,7 @@ async def test_a_socket_on_which_nobody_speaks_is_not_cut_off(
             assert event["type"] == "ok"
 
 
+@pytest.mark.parametrize("proxy", HOSTS, indirect=True)
 async def test_the_largest_file_gets_through_and_of_a_larger_one_the_reason(
     http: httpx.AsyncClient, request: pytest.FixtureRequest
 ) -> None:

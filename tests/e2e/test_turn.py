@@ -38,7 +38,9 @@ window.RTCPeerConnection = class extends Connection {
 
 
 @asynccontextmanager
-async def told(folder: Path, secret: str = coturn.SECRET) -> AsyncIterator[tuple[Live, coturn.Turn]]:
+async def told(
+    folder: Path, secret: str = coturn.SECRET
+) -> AsyncIterator[tuple[Live, coturn.Turn]]:
     """A server that tells viewers of a TURN server, and asks it itself."""
     store = PortraitStore(folder / "portraits", limit=1)
     async with (

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,21 @@ async def test_pictures_go_by_the_relay_and_its_allocation_is_freed(
                 assert (await picture()).width == 256
                 assert turn.allocations() == (1, 0)
             assert turn.allocations() == (1, 1)  # when the viewer's DELETE is answered
+
+
+async def test_a_viewer_leaves_at_once_also_when_the_turn_server_is_gone(
+    no_udp: None, store: PortraitStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with AsyncExitStack() as stack:
+        turn = await stack.enter_async_context(coturn.running(tmp_path))
+        async with serving(store, **turn.settings(), gather_timeout=5.0) as live:
+            loop = asyncio.get_running_loop()
+            async with watched(live) as picture:
+                await picture()
+                await stack.aclose()
+                left = loop.time()
+            assert loop.time() - left < 3.5  # aioice alone would take half a minute
+    assert "does not close" not in caplog.text
 
 
 async def test_the_relay_still_hears_a_viewer_when_its_first_binding_has_ended(
