@@ -13,6 +13,7 @@ run: $(VENV)/.serve
 test: $(VENV)/.test
 	@tests/install_chromium.sh
 	-@tests/install_sfu.sh
+	-@tests/install_network.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

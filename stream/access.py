@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 
 from runtime.session import Session
 from stream import problems
+from stream.prefix import inside
 
 SUBPROTOCOL: Final = "saccade.v1"
 TOKEN_PREFIX: Final = "token."
@@ -87,7 +88,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = scope["path"]
+        path = inside(scope)
         other = (limit for pattern, limit in self._larger.items() if pattern.fullmatch(path))
         limit = next(other, self._limit)
         most = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from core import Busy, Unavailable
 from runtime.adaptation import Adaptation, Adaptations
 from runtime.portraits import PortraitInfo, PortraitStore
+from stream.prefix import shown
 from stream.problems import may_answer
 from stream.uploads import described, uploaded
 
@@ -51,7 +52,7 @@ def portrait_routes(store: PortraitStore, adaptations: Adaptations) -> APIRouter
         if adapt or (adapt is None and adaptations.by_itself):
             with contextlib.suppress(Busy):  # the portrait is there all the same
                 await adaptations.ask(made.id)
-        return JSONResponse(_on_wire(info), 201, {"Location": f"{PORTRAITS}/{made.id}"})
+        return JSONResponse(_on_wire(info), 201, {"Location": shown(f"{PORTRAITS}/{made.id}")})
 
     @router.get(PORTRAITS + "/{id}", responses=may_answer(404))
     async def show_portrait(id: str) -> dict[str, Any]:
@@ -108,5 +109,5 @@ def _on_wire(info: PortraitInfo) -> dict[str, Any]:
         "name": info.name,
         "builtin": info.builtin,
         "warnings": info.warnings,
-        "thumbnail": f"{PORTRAITS}/{info.id}/thumbnail",
+        "thumbnail": shown(f"{PORTRAITS}/{info.id}/thumbnail"),
     }

@@ -9,6 +9,7 @@ from runtime.session import Session
 from runtime.sessions import Sessions
 from stream.access import Tokens
 from stream.api_sessions import SESSIONS, opener
+from stream.prefix import shown
 from stream.problems import may_answer
 from stream.publish import Codec, PublicationInfo, Publications
 
@@ -47,7 +48,8 @@ def publication_routes(sessions: Sessions, tokens: Tokens, publications: Publica
     ) -> PublicationInfo:
         """Send the session to a WHIP endpoint, and again whenever the connection is lost."""
         made = publications.start(session, wanted.url, wanted.token, wanted.video.codec)
-        response.headers["Location"] = f"{SESSIONS}/{session.id}/publications/{made.id}"
+        where = f"{SESSIONS}/{session.id}/publications/{made.id}"
+        response.headers["Location"] = shown(where)
         return made.info
 
     @router.get(PUBLICATIONS, responses=may_answer(401, 404))

@@ -13,6 +13,7 @@ from runtime.session import Session
 from runtime.sessions import Sessions
 from stream.access import Tokens, bearer
 from stream.api_sessions import SESSIONS, opener
+from stream.prefix import shown
 from stream.problems import may_answer
 from stream.record import Recording, RecordingInfo
 from stream.recordings import Recordings
@@ -50,7 +51,8 @@ def recording_routes(sessions: Sessions, tokens: Tokens, recordings: Recordings)
     ) -> RecordingInfo:
         """Record the session from now on, until DELETE, its end, or a limit."""
         recording = await recordings.start(session, token)
-        response.headers["Location"] = f"{SESSIONS}/{session.id}/recordings/{recording.id}"
+        where = f"{SESSIONS}/{session.id}/recordings/{recording.id}"
+        response.headers["Location"] = shown(where)
         return recording.info()
 
     @router.get(RECORDINGS, responses=may_answer(401, 404))

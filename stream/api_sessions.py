@@ -19,6 +19,7 @@ from runtime.sessions import Sessions
 from stream import control
 from stream.access import Tokens, bearer, socket_token
 from stream.farewell import Farewells
+from stream.prefix import shown
 from stream.probe_mark import overlay
 from stream.problems import may_answer
 from stream.settings import StreamSettings
@@ -117,7 +118,7 @@ def session_routes(
             raise HTTPException(503, "The caller left before its session was there.")
         if settings.probe:
             session.overlay = overlay
-        base = f"{SESSIONS}/{session.id}"
+        base = shown(f"{SESSIONS}/{session.id}")
         body = CreatedSession(
             id=session.id,
             whep=f"{base}/whep",

@@ -13,6 +13,7 @@ from runtime.sessions import Sessions
 from stream.access import Tokens, acceptable
 from stream.api_sessions import SESSIONS, opener
 from stream.ice import link_header
+from stream.prefix import shown
 from stream.problems import may_answer
 from stream.sdpfrag import FRAGMENT, parse_fragment
 from stream.settings import StreamSettings
@@ -70,7 +71,7 @@ def whep_routes(
         if not acceptable(accept, SDP):
             raise HTTPException(406, f"The answer is {SDP}, which Accept does not allow.")
         peer, answer = await peers.answer(session, await text_of(request, SDP))
-        where = f"{SESSIONS}/{session.id}/whep/{peer.id}"
+        where = shown(f"{SESSIONS}/{session.id}/whep/{peer.id}")
         return Response(answer, 201, {"Location": where, "ETag": peer.etag} | common(), SDP)
 
     @router.patch(

@@ -31,6 +31,7 @@ from stream.broadcast import Broadcasts
 from stream.echo import Echoes
 from stream.farewell import Farewells
 from stream.metrics import Metrics
+from stream.prefix import Prefix, inside
 from stream.publish import Publications
 from stream.recordings import Recordings
 from stream.reference import reference_page
@@ -100,6 +101,7 @@ def create_app(
                 "Retry-After",
             ],  # fmt: skip
         )
+    app.add_middleware(Prefix, prefix=settings.root_path)
     routers = (
         health_routes(sessions, Metrics(sessions, peers)),
         portrait_routes(sessions.portraits, sessions.adaptations),
@@ -176,7 +178,7 @@ class Page(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """See starlette's StaticFiles. An API path with a wrong method ends here: 405."""
-        asked = {**scope, "path": scope["path"], "root_path": ""}
+        asked = {**scope, "path": inside(scope), "root_path": ""}
         near = [route for route in self._api if route.matches(asked)[0] is Match.PARTIAL]
         if near:
             allowed = sorted({m for route in near for m in getattr(route, "methods", None) or ()})

@@ -45,7 +45,7 @@ from core import (
     Unavailable,
     VideoFrame,
 )
-from stream.client_http import create_session, error_of, ice_servers, request
+from stream.client_http import create_session, error_of, ice_servers, located, request
 from stream.client_inbox import Inbox
 
 TIMEOUT: Final = 15.0
@@ -240,7 +240,7 @@ class Avatar:
         return self._socket
 
     async def _open_control(self) -> None:
-        where = self.http.base_url.join(self.session["control"])
+        where = located(self.http, self.session["control"])
         scheme = "wss" if where.scheme == "https" else "ws"
         try:
             self._socket = socket = await open_socket(
@@ -284,7 +284,7 @@ class Avatar:
                 answered.set_exception(Unavailable("The session ended, or its socket was lost."))
 
     async def _watch(self, on_receiver: OnReceiver | None) -> None:
-        whep = self.session["whep"]
+        whep = located(self.http, self.session["whep"])
         told = await request(self.http, "OPTIONS", whep, headers=self.auth)
         servers = ice_servers(told.headers.get("link", ""))
         self.peer = peer = RTCPeerConnection(RTCConfiguration(servers or None))

@@ -62,7 +62,7 @@ async def create_session(
 
 
 async def request(
-    http: httpx.AsyncClient, method: str, path: str, **options: Any
+    http: httpx.AsyncClient, method: str, path: str | httpx.URL, **options: Any
 ) -> httpx.Response:
     """A successful answer. Raises SaccadeError."""
     try:
@@ -76,6 +76,14 @@ async def request(
     except ValueError:
         problem = {"detail": f"{http.base_url} answers {answer.status_code} and no reason."}
     raise error_of(problem | {"status": answer.status_code})
+
+
+def located(http: httpx.AsyncClient, path: str) -> httpx.URL:
+    """Where a path of an answer is: below the base, also where the server behind a proxy does not
+    know under which prefix it is shown."""
+    base = http.base_url
+    known = not path.startswith("/") or path.startswith(base.path)
+    return base.join(path if known else f".{path}")
 
 
 def error_of(problem: dict[str, Any]) -> SaccadeError:

@@ -23,9 +23,10 @@ from typing import Any, Final
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candidate
+from aioice.ice import StunProtocol, server_reflexive_candidate
 
 from core import Busy, Unavailable
+from stream.relay import reason, relayed
 from stream.settings import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -166,31 +167,29 @@ async def _ask_servers(
                 query = server_reflexive_candidate(protocol, connection.stun_server)
                 asked.append(asyncio.create_task(query, name="stun"))
     if connection.turn_server is not None:
-        allocation = relayed_candidate(
-            component=component,
-            hide_related_address=False,
-            protocol_factory=lambda: StunProtocol(connection),
-            turn_server=connection.turn_server,
-            turn_username=connection.turn_username,
-            turn_password=connection.turn_password,
-            turn_ssl=connection.turn_ssl,
-            turn_transport=connection.turn_transport,
-        )
+        allocation = relayed(connection, component)
         asked.append(asyncio.create_task(allocation, name="turn"))
     if not asked:
         return []
     try:
-        _, late = await asyncio.wait(asked, timeout=settings.gather_timeout)
+        await asyncio.wait(asked, timeout=settings.gather_timeout)
     finally:
         for task in asked:
             task.cancel()
-    found = []
-    for outcome in await asyncio.gather(*asked, return_exceptions=True):
-        if not isinstance(outcome, BaseException):
-            candidate, relay = outcome
-            found.append(candidate)
-            if relay is not None:
-                connection._protocols.append(relay)
-    if late:
-        log.warning("%d of %d STUN or TURN servers did not answer in time", len(late), len(asked))
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    found: list[Candidate] = []
+    served, failed = set(), {}
+    for task, outcome in zip(asked, outcomes, strict=True):
+        kind = task.get_name()
+        if isinstance(outcome, BaseException):
+            failed[kind] = reason(outcome)
+            continue
+        candidate, protocol = outcome
+        served.add(kind)
+        found.append(candidate)
+        if protocol is not None:
+            connection._protocols.append(protocol)
+    for kind, why in failed.items():
+        if kind not in served:  # a STUN server may be asked from interfaces that do not reach it
+            log.warning("the %s server tells no address: %s", kind.upper(), why)
     return found

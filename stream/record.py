@@ -28,6 +28,7 @@ from core import SAMPLE_RATE, AudioChunk, Full, VideoFrame
 from runtime.media import FeedClosed, MediaFeed
 from runtime.session import Session
 from stream.mp4 import Mp4
+from stream.prefix import shown
 from stream.settings import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -145,6 +146,7 @@ class Recording:
         self.state = State.RECORDING
         self.reason = ""
         self.path = folder.path / f"{session.id}-{self.id}.mp4"
+        self._url = shown(f"/v1/sessions/{session.id}/recordings/{self.id}/file")
         self._session: Session | None = session
         self._folder = folder
         self._settings = settings
@@ -156,10 +158,9 @@ class Recording:
 
     def info(self) -> RecordingInfo:
         """What the API tells."""
-        where = f"/v1/sessions/{self.session_id}/recordings/{self.id}/file"
         return RecordingInfo(
             id=self.id, state=self.state, reason=self.reason, seconds=round(self._seconds, 2),
-            bytes=self._bytes, held=self._held, dropped=self._inbox.dropped, file=where,
+            bytes=self._bytes, held=self._held, dropped=self._inbox.dropped, file=self._url,
         )  # fmt: skip
 
     def opened_by(self, token: str) -> bool:

@@ -19,8 +19,8 @@ def reference_page(openapi: dict[str, Any]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Saccade API</title>'
         '<meta name="viewport" content="width=device-width"><link rel="stylesheet"'
-        ' href="/style.css"></head><body class="reference"><main><h1>Saccade API</h1>'
-        '<p>The machine-readable description is at <a href="/openapi.json">/openapi.json</a>;'
+        ' href="style.css"></head><body class="reference"><main><h1>Saccade API</h1>'
+        '<p>The machine-readable description is at <a href="openapi.json">/openapi.json</a>;'
         " messages of the control socket are described in docs/api.md.</p>"
         "<table><thead><tr><th>Method</th><th>Path</th><th>What</th><th>Answers</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></main></body></html>"

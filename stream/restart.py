@@ -15,10 +15,15 @@ from collections.abc import Sequence
 
 from aioice import Connection
 from aiortc import RTCIceCandidate, RTCIceTransport
-from aiortc.rtcicetransport import candidate_from_aioice, candidate_to_aioice
+from aiortc.rtcicetransport import (
+    candidate_from_aioice,
+    candidate_to_aioice,
+    connection_kwargs,
+)
 
 from core import NotFound
 from stream.gather import gather_by
+from stream.ice import ice_servers
 from stream.settings import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -73,12 +78,7 @@ class IcePath:
         old = self._current
         new = Connection(
             ice_controlling=old.ice_controlling,  # roles stay (RFC 8445 section 6.1.1)
-            stun_server=old.stun_server,
-            turn_server=old.turn_server,
-            turn_username=old.turn_username,
-            turn_password=old.turn_password,
-            turn_ssl=old.turn_ssl,
-            turn_transport=old.turn_transport,
+            **connection_kwargs(ice_servers(self._settings)),  # logins of before may have expired
         )
         gather_by(self._settings, new)
         try:

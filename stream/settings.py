@@ -11,6 +11,7 @@ ICE_SERVER = re.compile(
 )
 PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
 
+PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[\w.~-]+)+", re.ASCII)
 PLACE = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
 MAY_BE_ZERO = ("drain_seconds", "recordings_bytes")
 
@@ -21,6 +22,9 @@ class StreamSettings:
 
     allowed_origins: tuple[str, ...] = ()
     "Other web origins that may call the API (CORS), such as https://app.example.com."
+    root_path: str = ""
+    """Path below which a proxy shows this server, such as /avatar. Empty: as the proxy says in
+    ``X-Forwarded-Prefix``, else none."""
     ice_servers: tuple[str, ...] = ()
     """STUN or TURN servers told to clients and used here, each ``URL`` or ``URL username
     credential``. None: host candidates, the quickest start."""
@@ -77,6 +81,11 @@ class StreamSettings:
                     f"ice_servers: {entry.split(' ')[0]!r} is neither 'stun:HOST' nor"
                     " 'turn:HOST:PORT USERNAME CREDENTIAL'"
                 )
+        if self.root_path and not PREFIX.fullmatch(self.root_path):
+            raise ValueError(
+                f"root_path: expected a path such as '/avatar', without a slash at its end,"
+                f" got {self.root_path!r}"
+            )
         for entry in self.publish_to:
             if not PLACE.fullmatch(entry):
                 raise ValueError(

@@ -37,9 +37,14 @@ export class Problem extends Error {
 /** The server that this file came from, which is also the one of a page of another origin. */
 export const HOME = new URL(".", import.meta.url).href;
 
-/** Resolve a path of the server. */
+/**
+ * Resolve a path of the server. One from an answer, `/v1/…`, lies below `base` also where the
+ * server does not know that a proxy shows it there.
+ */
 export function resolve(path, base = HOME) {
-  return new URL(path, base);
+  const rooted = typeof path === "string" && path.startsWith("/");
+  const known = !rooted || path.startsWith(new URL(base).pathname);
+  return new URL(known ? path : `.${path}`, base);
 }
 
 /**

@@ -63,7 +63,7 @@ export class Call {
     await Promise.race([this.#place, sleep(PLACE_MS)]);
     if (link.signal.aborted) return;
     try {
-      await link.open(resume ? keptSession(this.view.keep) : null);
+      await link.open(resume ? keptSession(this.view.keep, this.view.base) : null);
     } catch (error) {
       if (isAbort(error) || link.signal.aborted) return;
       if (link.session && (error.status === 0 || error.status >= 500)) {

@@ -16,6 +16,7 @@ const LIST = [
   ["server", "Server"],
   ["socket", "Commands and events (WebSocket)"],
   ["udp", "Sound and picture (UDP)"],
+  ["relay", "Relay (TURN)"],
   ["pictures", "First picture"],
   ["microphone", "Microphone"],
 ];
@@ -77,7 +78,7 @@ const lower = (text) => text.charAt(0).toLowerCase() + text.slice(1);
 
 /** Without WebRTC there is nothing to try with. */
 async function attempt(name, results, video) {
-  if (["udp", "pictures"].includes(name) && results.browser.state === "bad") {
+  if (["udp", "relay", "pictures"].includes(name) && results.browser.state === "bad") {
     return { state: "skip", text: "Not tested: it needs WebRTC." };
   }
   try {

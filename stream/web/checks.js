@@ -6,7 +6,10 @@
  */
 
 import { Problem, read, request, resolve } from "./api.js";
-import { iceServersOf, WhepPlayer } from "./whep.js";
+import { hasTurn } from "./turn.js";
+import { iceServersOf, learnIceServers, WhepPlayer } from "./whep.js";
+
+export { relay } from "./turn.js";
 
 const SOCKET_MS = 5000;
 const UDP_MS = 8000;
@@ -96,9 +99,11 @@ export async function socket() {
 export async function udp() {
   let pc;
   let told = [];
+  let relays = false;
   try {
     const options = await request("OPTIONS", "v1/check");
     const iceServers = iceServersOf(options.headers.get("Link"), []);
+    relays = hasTurn(iceServers);
     pc = new RTCPeerConnection({ iceServers });
     const channel = pc.createDataChannel("check", { ordered: false, maxRetransmits: 0 });
     const began = performance.now();
@@ -131,7 +136,7 @@ export async function udp() {
       state: "bad",
       text: "Media can not get through: nothing comes back over UDP from the addresses that the server told.",
       facts: { "Server told": told.join(", ") || "no address" },
-      fix: "try another network (company firewalls often block UDP). Operators: are these addresses reachable from here? If not, set stream.advertised_hosts; open the ports of stream.udp_ports; or add a TURN server (docs/deploy.md).",
+      fix: `try another network (company firewalls often block UDP). Operators: are these addresses reachable from here? If not, set stream.advertised_hosts; open the ports of stream.udp_ports; or ${relays ? "see why the TURN server does not help either, below" : "add a TURN server (docs/deploy.md)"}.`,
     };
   } finally {
     pc?.close();
@@ -144,6 +149,7 @@ export async function pictures(video) {
   let player;
   try {
     session = await (await request("POST", "v1/sessions", { json: {} })).json();
+    await learnIceServers();
     player = new WhepPlayer(() => {});
     await player.prepare();
     await player.connect(session.whep, session.token);

@@ -4,7 +4,7 @@ import { read, request, resolve } from "./api.js";
 import { ControlSocket } from "./control.js";
 import { forgetSession } from "./resume.js";
 import { Backoff, isAbort, waitForRetry } from "./timing.js";
-import { WhepPlayer } from "./whep.js";
+import { refreshIceServers, WhepPlayer } from "./whep.js";
 
 /** A page that goes may be one that is loaded again: its session waits this long for it, seconds. */
 const FAREWELL_S = 4;
@@ -79,8 +79,8 @@ export class Link {
     request("DELETE", `${url}?after=${FAREWELL_S}`, { token, keepalive: true }).catch(() => {});
   }
 
-  #forget({ id }) {
-    forgetSession(this.call.view.keep, id);
+  #forget(session) {
+    forgetSession(this.call.view.keep, session);
   }
 
   /** The network came back, or the page woke up. */
@@ -113,6 +113,8 @@ export class Link {
     this.call.onPhase("reconnecting", reason);
     try {
       await waitForRetry(this.#mediaBackoff.next(), this.signal);
+      await refreshIceServers(this.call.view.base);
+      this.signal.throwIfAborted();
       const player = this.#newPlayer();
       await player.prepare();
       await this.#connect(player);

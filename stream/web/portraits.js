@@ -1,7 +1,7 @@
 /** The portrait picker: choose, upload (button, paste), delete. */
 
 import { Adapt } from "./adapt.js";
-import { read, request } from "./api.js";
+import { read, request, resolve } from "./api.js";
 import { debounce } from "./timing.js";
 
 /** Arrow keys walk through the group; the avatar changes when they rest. */
@@ -48,7 +48,7 @@ export class Portraits {
 
   /** Fetch the list. @throws {import("./api.js").Problem} */
   async load() {
-    this.#list = await read("v1/portraits");
+    this.#list = (await read("v1/portraits")).map(whole);
     this.grid.replaceChildren(...this.#list.map((p) => this.#tile(p)));
   }
 
@@ -79,7 +79,7 @@ export class Portraits {
     body.append("name", name);
     try {
       const made = await (await request("POST", "v1/portraits", { body })).json();
-      this.#added({ name, builtin: false, warnings: [], ...made });
+      this.#added(whole({ name, builtin: false, warnings: [], ...made }));
     } catch (error) {
       this.toasts.error(error);
     } finally {
@@ -89,7 +89,6 @@ export class Portraits {
   }
 
   #added(portrait) {
-    portrait.thumbnail ??= `v1/portraits/${portrait.id}/thumbnail`;
     if (!this.byId(portrait.id)) {
       this.#list.push(portrait);
       this.grid.append(this.#tile(portrait));
@@ -181,4 +180,10 @@ export class Portraits {
       this.upload(image);
     });
   }
+}
+
+/** A portrait with a thumbnail whose address is whole. */
+function whole(portrait) {
+  const thumbnail = portrait.thumbnail ?? `v1/portraits/${portrait.id}/thumbnail`;
+  return { ...portrait, thumbnail: resolve(thumbnail).href };
 }

@@ -3,10 +3,14 @@
  * the tab; works without storage too, then a reload begins anew.
  */
 
-/** @returns {object | null} what `keepSession` was last given in this tab */
-export function keptSession(name) {
+/**
+ * @param {string} base address of the server; two of them may share an origin, and this storage
+ * @returns {object | null} what `keepSession` was last given in this tab
+ */
+export function keptSession(name, base) {
   try {
-    return name ? JSON.parse(sessionStorage.getItem(name)) : null;
+    const kept = name ? JSON.parse(sessionStorage.getItem(name)) : null;
+    return kept?.url.startsWith(base) ? kept : null;
   } catch {
     return null;
   }
@@ -22,8 +26,8 @@ export function keepSession(name, session) {
 }
 
 /** Forget it, unless another one has been kept since. */
-export function forgetSession(name, id) {
-  if (keptSession(name)?.id !== id) return;
+export function forgetSession(name, { id, url }) {
+  if (keptSession(name, url)?.id !== id) return;
   try {
     sessionStorage.removeItem(name);
   } catch {

@@ -18,8 +18,15 @@ const CONNECT_MS = 12000;
 /** How long the server may take to hear of the end before the connection ends anyway. */
 const GOODBYE_MS = 500;
 
-/** Ice servers each server has named in `Link` headers; used from the next connection on. */
+/** How long logins of TURN servers are good at least; the server's `turn_ttl` is longer. */
+const LOGIN_MS = 60_000;
+
+/** Ice servers each server has named in `Link` headers, and when; used from the next connection on. */
 const knownIceServers = new Map();
+
+function iceServersAt(base) {
+  return knownIceServers.get(base)?.servers ?? [];
+}
 
 /** Ask for them ahead of the first connection. Never rejects: without them many connect as well. */
 export async function learnIceServers(base = HOME) {
@@ -30,9 +37,16 @@ export async function learnIceServers(base = HOME) {
   }
 }
 
+/** Learn them again when logins among them may have expired since. Never rejects. */
+export async function refreshIceServers(base) {
+  const known = knownIceServers.get(base);
+  if (!known?.servers.some(({ username }) => username)) return;
+  if (performance.now() - known.at > LOGIN_MS) await learnIceServers(base);
+}
+
 function learn(base, answer) {
-  const known = knownIceServers.get(base) ?? [];
-  knownIceServers.set(base, iceServersOf(answer.headers.get("Link"), known));
+  const servers = iceServersOf(answer.headers.get("Link"), iceServersAt(base));
+  knownIceServers.set(base, { servers, at: performance.now() });
 }
 
 export class WhepPlayer {
@@ -56,7 +70,7 @@ export class WhepPlayer {
     this.answeredAt = 0;
     /** How often another way to the same peer was found. */
     this.restarts = 0;
-    const iceServers = knownIceServers.get(base) ?? [];
+    const iceServers = iceServersAt(base);
     this.pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.pc.addTransceiver("video", { direction: "recvonly" });
     this.pc.addTransceiver("audio", { direction: "recvonly" });
@@ -88,7 +102,8 @@ export class WhepPlayer {
     const answer = await request("POST", path, { body, type: "application/sdp", token, signal });
     const sdp = await answer.text();
     this.answeredAt = performance.now();
-    this.#resource = new URL(answer.headers.get("Location") ?? path, answer.url).href;
+    const where = answer.headers.get("Location") ?? path;
+    this.#resource = where.startsWith("/") ? resolve(where, this.base) : new URL(where, answer.url);
     this.#etag = answer.headers.get("ETag") ?? "*";
     learn(this.base, answer);
     if (this.#closed) return this.#delete();
@@ -146,6 +161,8 @@ export class WhepPlayer {
     this.#restarting = true;
     this.#later(RESTART_MS, () => this.pc.connectionState !== "connected", "the network was lost");
     try {
+      await refreshIceServers(this.base);
+      this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers: iceServersAt(this.base) });
       await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: true }));
       await this.#gathered();
       this.#late = [];
