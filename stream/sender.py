@@ -135,6 +135,11 @@ class MediaSender(RTCRtpSender):
         """What waits to be sent; None before the viewer is connected."""
         return self._outlet
 
+    @property
+    def origin(self) -> int:
+        """The RTP timestamp of the session's beginning."""
+        return self._origin
+
     async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
         """aiortc's task of a connected sender."""
         aiortc_ways.started(self).set()
