@@ -101,7 +101,7 @@ def create_app(
             ],  # fmt: skip
         )
     routers = (
-        health_routes(sessions, Metrics(sessions, peers)),
+        health_routes(sessions, Metrics(sessions, peers, published, recorded)),
         portrait_routes(sessions.portraits, sessions.adaptations),
         session_routes(sessions, tokens, settings, farewells),
         speech_routes(sessions, tokens),

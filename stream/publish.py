@@ -12,6 +12,7 @@ import logging
 import random
 import secrets
 import time
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -236,6 +237,22 @@ class Publications:
         self._stack = AsyncExitStack()
         self._whip: Whip | None = None
         self._known: dict[Publication, asyncio.Task[None]] = {}  # oldest first
+        self._over = Counter[str]()  # reconnects and failures of those that are gone
+
+    def counts(self) -> dict[str, int]:
+        """Publications by state."""
+        found = Counter(p.info.state for p in self._known)
+        return {state: found[state] for state in State if state is not State.ENDED}
+
+    @property
+    def reconnects(self) -> int:
+        """Times that a publication went live again."""
+        return self._over["reconnects"] + sum(p.info.reconnects for p in self._known)
+
+    @property
+    def failures(self) -> int:
+        """Publications that were given up."""
+        return self._over["failures"] + self.counts()[State.FAILED]
 
     async def __aenter__(self) -> Publications:
         if self._places:
@@ -280,7 +297,7 @@ class Publications:
         name = f"publication {publication.id}"
         task = asyncio.create_task(self._own(publication), name=name)
         self._known[publication] = task
-        task.add_done_callback(lambda task: self._known.pop(publication, None))
+        task.add_done_callback(lambda task: self._forget(publication))
         return publication
 
     def list(self, session: Session) -> list[Publication]:
@@ -300,6 +317,11 @@ class Publications:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+
+    def _forget(self, publication: Publication) -> None:
+        del self._known[publication]
+        self._over["reconnects"] += publication.info.reconnects
+        self._over["failures"] += publication.info.state == State.FAILED
 
     async def _own(self, publication: Publication) -> None:
         """Run it as long as the session lives, and keep the session alive as a viewer does."""

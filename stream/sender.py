@@ -170,6 +170,8 @@ class MediaSender(RTCRtpSender):
         else:
             wait = self._pacer.audio_wait(frame.pts, now)
         if wait is None:
+            if self._outlet is not None:
+                self._outlet.dropped += 1
             return
         await asyncio.sleep(wait)
         if not self._enabled:
