@@ -10,7 +10,8 @@ from runtime.sessions import Sessions
 from stream.access import Tokens
 from stream.api_sessions import SESSIONS, opener
 from stream.problems import may_answer
-from stream.publish import Codec, PublicationInfo, Publications
+from stream.publications import Publications
+from stream.publish import Codec, PublicationInfo
 
 PUBLICATIONS = SESSIONS + "/{id}/publications"
 

@@ -31,7 +31,7 @@ from stream.broadcast import Broadcasts
 from stream.echo import Echoes
 from stream.farewell import Farewells
 from stream.metrics import Metrics
-from stream.publish import Publications
+from stream.publications import Publications
 from stream.recordings import Recordings
 from stream.reference import reference_page
 from stream.settings import StreamSettings

@@ -19,6 +19,8 @@ from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
     RTCConfiguration,
+    RTCIceCandidate,
+    RTCIceTransport,
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCSessionDescription,
@@ -38,9 +40,9 @@ from core import (
 from stream import aiortc_ways
 from stream.client_http import ice_servers, request
 from stream.client_inbox import Inbox
-from stream.gather import ask_later
+from stream.gather import ask_later, late_candidates
 from stream.media_clock import read_clocks, session_pts
-from stream.sdpfrag import FRAGMENT, write_fragment
+from stream.sdpfrag import FRAGMENT
 
 ASK_SERVERS: Final = 2.0
 "Seconds that STUN and TURN servers have to answer."
@@ -108,8 +110,10 @@ class Media:
         self._origins = read_clocks(answer.text)
         if self._on_receiver is None and set(self._origins) != set(RATES):
             raise Unavailable("The server's answer has no media clock; is it older than this?")
-        await self._ask_servers(answer.headers)
+        found = await self._ask_servers(answer.headers)
         await peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        if found:
+            await self._trickle(found, answer.headers.get("etag", "*"))
         await self._connected
         self._tasks.append(asyncio.create_task(self._watch(), name="avatar media"))
 
@@ -128,23 +132,20 @@ class Media:
                 async with asyncio.timeout(LEAVE):
                     await request(self._http, "DELETE", resource, headers=self._headers)
 
-    async def _ask_servers(self, told: httpx.Headers) -> None:
+    @property
+    def _transport(self) -> RTCIceTransport:
+        transport: RTCIceTransport = self.peer.getTransceivers()[0].receiver.transport.transport
+        return transport
+
+    async def _ask_servers(self, told: httpx.Headers) -> list[RTCIceCandidate]:
         servers = ice_servers(told.get("link", ""))
-        if not servers:
-            return
-        receiver = self.peer.getTransceivers()[0].receiver
-        transport = receiver.transport.transport
-        found = await ask_later(transport, servers, ASK_SERVERS)
-        if not found:
-            return
-        mine: Any = transport.iceGatherer.getLocalParameters()
-        media = "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0"
-        body = write_fragment(mine.usernameFragment, mine.password, found, media=media)
-        headers = {"Content-Type": FRAGMENT, "If-Match": told.get("etag", "*")}
+        return await ask_later(self._transport, servers, ASK_SERVERS) if servers else []
+
+    async def _trickle(self, candidates: list[RTCIceCandidate], etag: str) -> None:
+        body = late_candidates(self._transport, candidates)
+        headers = self._headers | {"Content-Type": FRAGMENT, "If-Match": etag}
         with contextlib.suppress(SaccadeError):  # it learns them from our checks as well
-            await request(
-                self._http, "PATCH", self._resource, content=body, headers=self._headers | headers
-            )
+            await request(self._http, "PATCH", self._resource, content=body, headers=headers)
 
     def _on_change(self) -> None:
         state = self.peer.connectionState

@@ -28,6 +28,7 @@ from aiortc import RTCIceCandidate, RTCIceServer, RTCIceTransport
 from aiortc.rtcicetransport import candidate_from_aioice, connection_kwargs
 
 from core import Busy, Unavailable
+from stream.sdpfrag import write_fragment
 from stream.settings import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -179,6 +180,13 @@ async def ask_later(
     found = await _ask_servers(settings, connection, protocols, component=1)
     connection._local_candidates += found
     return [candidate_from_aioice(candidate) for candidate in found]
+
+
+def late_candidates(transport: RTCIceTransport, found: Sequence[RTCIceCandidate]) -> str:
+    """The fragment that trickles what `ask_later` found, for the first of bundled sections."""
+    mine = transport._connection
+    media = "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0"
+    return write_fragment(mine.local_username, mine.local_password, found, media=media)
 
 
 async def _ask_servers(

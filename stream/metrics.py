@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from runtime.latency import Histogram
 from runtime.sessions import Sessions
-from stream.publish import Publications
+from stream.publications import Publications
 from stream.recordings import Recordings
 from stream.whep import Peers
 

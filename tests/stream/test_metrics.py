@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from runtime.portraits import PortraitStore
 from stream.broadcast import Broadcasts
 from stream.metrics import Metrics
-from stream.publish import Publications
+from stream.publications import Publications
 from stream.recordings import Recordings
 from stream.settings import StreamSettings
 from stream.whep import Peers
