@@ -216,7 +216,7 @@ async def test_what_an_answer_means(there: Endpoint, status: int) -> None:
             if status in FINAL or header == "soon":
                 assert wait is None
             else:
-                assert least <= wait <= most
+                assert wait is not None and least <= wait <= most
     assert there.count("POST /edge/7") == 0
 
 
