@@ -161,6 +161,16 @@ def starts_key_frame(receiver: RTCRtpReceiver, packet: RtpPacket) -> bool:
     return bool(codec.name.upper() == "H264" and kind == 7)
 
 
+def has_gap(receiver: RTCRtpReceiver) -> bool:
+    """Whether a receiver holds packets that it does not use, as one before them is missing."""
+    buffer = getattr(receiver, JITTER)
+    if buffer._origin is None:
+        return False
+    held = [buffer._packets[(buffer._origin + k) % buffer.capacity] for k in range(buffer.capacity)]
+    first = held.index(None) if None in held else len(held)
+    return any(packet is not None for packet in held[first:])
+
+
 def skip_to(receiver: RTCRtpReceiver, sequence: int) -> None:
     """Wait no longer for packets before ``sequence``, which begins a key frame."""
     buffer, nacks = getattr(receiver, JITTER), getattr(receiver, NACKS)

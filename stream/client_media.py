@@ -51,7 +51,7 @@ LEAVE: Final = 2.0
 SILENT: Final = 3.0
 "Seconds without any packet after which a connection is lost: the server always sends."
 STUCK: Final = 0.3
-"Seconds without a picture, while its packets come, after which a key frame is asked for."
+"Seconds without a picture, while packets come after a gap, until a key frame is asked for."
 ASK_GAP: Final = 0.5
 "Seconds between two such requests: the server makes no more key frames than that."
 LOOK: Final = 0.1
@@ -181,11 +181,12 @@ class Media:
     def _came(self, receiver: RTCRtpReceiver, packet: RtpPacket) -> None:
         """A packet of either track."""
         now = self._packet_at = time.monotonic()
-        if receiver.track.kind != "video" or aiortc_ways.is_resent(receiver, packet):
+        seen = receiver.track.kind == "video" and self._on_receiver is None
+        if not seen or aiortc_ways.is_resent(receiver, packet):
             return
         self._video = receiver, packet.ssrc
-        stuck = now - self._picture_at > STUCK
-        if stuck and aiortc_ways.starts_key_frame(receiver, packet):
+        stuck = now - self._picture_at > STUCK and aiortc_ways.starts_key_frame(receiver, packet)
+        if stuck and aiortc_ways.has_gap(receiver):
             aiortc_ways.skip_to(receiver, packet.sequence_number)
 
     async def _watch(self) -> None:
@@ -197,9 +198,9 @@ class Media:
             if now - max(self._packet_at, connected) > SILENT:
                 self._lose("Nothing came any more: the network was cut.")
                 return
-            coming = now - self._packet_at < STUCK
             due = now - max(self._picture_at, connected) > STUCK and now - self._asked_at > ASK_GAP
-            if self._on_receiver is None and self._video is not None and coming and due:
+            # A picture that comes late because this machine is busy is no loss.
+            if due and self._video is not None and aiortc_ways.has_gap(self._video[0]):
                 self._asked_at = now
                 await aiortc_ways.ask_key_frame(*self._video)
 
@@ -222,7 +223,9 @@ async def sounds(inbox: Inbox[Timed]) -> AsyncIterator[AudioChunk]:
     """Frames as mono sound at 16 kHz. What follows a gap has its own time."""
     resampler, due, at = av.AudioResampler("flt", "mono", SAMPLE_RATE), -1, 0
     async for frame, pts in inbox.items():
-        if pts != due:  # the first one, or after a gap
+        if due - SAMPLE_RATE < pts < due:  # it came already
+            continue
+        if pts != due:  # the first one, after a gap, or of another session
             resampler, at = av.AudioResampler("flt", "mono", SAMPLE_RATE), pts
         due = pts + frame.samples * SAMPLE_RATE // frame.sample_rate
         frame.pts = None

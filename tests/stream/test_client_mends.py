@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
+import av
 import httpx
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from stream import client_media
 from stream.client import Avatar, connect
 from stream.client_http import pauses
 from stream.client_inbox import Inbox
+from stream.client_media import Timed, sounds
 from stream.impaired import Relay
 from stream.probe_mark import beep
 from stream.probe_reader import read_number
@@ -282,6 +284,24 @@ async def test_servers_of_the_answer_are_asked_and_trickled(store: PortraitStore
 async def test_pauses_grow_and_are_bounded() -> None:
     some = [pause for pause, _ in zip(pauses(), range(12), strict=False)]
     assert some[0] == 0 and 0 < some[1] <= 0.25 and 2 <= some[-1] <= 4
+
+
+def a_frame(loud: float) -> av.AudioFrame:
+    samples = np.full((1, 960), round(loud * 32767), np.int16)
+    frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+    frame.sample_rate = 48_000
+    return frame
+
+
+async def test_sound_has_its_time_after_gaps_and_nothing_twice() -> None:
+    inbox: Inbox[Timed] = Inbox(50)
+    for pts in (320, 640, 640, 960, 64_000, 64_320, 0, 320):  # a repeat, a gap, another session
+        inbox.put((a_frame(0.5), pts))
+    inbox.end()
+    chunks = [chunk async for chunk in sounds(inbox)]
+    starts = [b.pts for a, b in pairwise(chunks) if b.pts != a.end]
+    assert chunks[0].pts == 320 and starts == [64_000, 0]
+    assert sum(len(chunk.samples) for chunk in chunks) >= 7 * 320 - 3 * 20
 
 
 async def test_an_inbox_tells_why_it_ended() -> None:
