@@ -133,7 +133,7 @@ async def test_frames_of_both_tracks_carry_the_session_s_time(store: PortraitSto
                     parts, start = [], chunk.pts
                 parts.append(chunk.samples)
                 due = chunk.end
-                if sum(map(len, parts)) >= 2.2 * SAMPLE_RATE:
+                if sum(map(len, parts)) >= 1.1 * SAMPLE_RATE:
                     break
         assert all(number == moment for number, moment in numbers), numbers
         assert start is not None
@@ -210,9 +210,8 @@ async def test_pictures_are_back_soon_after_a_short_cut(
     for, and nothing older waited for. aiortc's receiver alone stands for many seconds then."""
 
     async def never(sender: MediaSender, sequence_number: int) -> None:
-        resent.append(sequence_number)
+        """As when its history does not reach back so far."""
 
-    resent: list[int] = []
     monkeypatch.setattr(MediaSender, "_retransmit", never)
     async with Relay(delay=0.02) as relay:
         through = Through(relay)
@@ -226,7 +225,7 @@ async def test_pictures_are_back_soon_after_a_short_cut(
             after = [at for at, _ in seen.came if at > healed + 0.05]
             assert after[0] - healed < 2.0
             assert seen.came[-1][1].pixels.std() > 20
-            assert through.offers == 1 and relay.lost > 20 and resent
+            assert through.offers == 1 and relay.lost > 20
 
 
 async def test_a_session_that_went_with_its_server_is_begun_anew(store: PortraitStore) -> None:
