@@ -61,8 +61,9 @@ RTX_OF: Final = "_RTCRtpReceiver__rtx_ssrc"
 CODECS: Final = "_RTCRtpReceiver__codecs"
 
 # aiortc's receiver gives out frames in order and waits for each missing packet until 512 later ones
-# have come; of those that are missing it asks for the newest 128 only. After a cut of a second its
-# pictures stand for two, with a key frame in its hands (aiortc has no `RTCRtpReceiver.skip`).
+# have come; of those that are missing it asks for the newest 128 only, and for a key frame at the
+# end of that wait. So pictures stand for seconds after a cut, even with a key frame in its hands
+# (aiortc#58 has that asking for one is not enough).
 JITTER: Final = "_RTCRtpReceiver__jitter_buffer"
 NACKS: Final = "_RTCRtpReceiver__nack_generator"
 
