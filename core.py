@@ -185,6 +185,11 @@ class AudioChunk:
         """The pts right after the last sample."""
         return self.pts + len(self.samples)
 
+    @property
+    def seconds(self) -> float:
+        """Session time of the first sample."""
+        return self.pts / SAMPLE_RATE
+
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
@@ -197,6 +202,11 @@ class VideoFrame:
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.dtype != np.uint8:
             raise ValueError(f"pixels: expected uint8 [H, W, 3], got {_shape(self.pixels)}")
+
+    @property
+    def seconds(self) -> float:
+        """Session time."""
+        return self.pts / SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
-from aiortc import RTCRtpSender, RTCRtpTransceiver
+from aiortc import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from aiortc.codecs.h264 import H264Encoder
-from aiortc.codecs.vpx import PACKET_MAX
+from aiortc.codecs.vpx import PACKET_MAX, VpxPayloadDescriptor
 from aiortc.rtp import (
     AnyRtcpPacket,
     HeaderExtensionsMap,
@@ -20,6 +21,7 @@ from aiortc.rtp import (
     RtcpSenderInfo,
     RtcpSourceInfo,
     RtcpSrPacket,
+    RtpPacket,
 )
 
 PAYLOAD: Final = PACKET_MAX
@@ -52,6 +54,19 @@ ROUND_TRIP: Final = "_RTCRtpSender__rtt"
 # for one. After the media clock has moved, receivers would align the tracks by old reports until
 # then, one track sooner than the other (RFC 6051 section 2 on why not to wait).
 CNAME: Final = "_RTCRtpSender__cname"
+
+# A receiver's frames count from the first one; what timestamp that was is kept here, and which
+# packets are retransmissions of what.
+MAPPER: Final = "_RTCRtpReceiver__timestamp_mapper"
+RTX_OF: Final = "_RTCRtpReceiver__rtx_ssrc"
+CODECS: Final = "_RTCRtpReceiver__codecs"
+
+# aiortc's receiver gives out frames in order and waits for each missing packet until 512 later ones
+# have come; of those that are missing it asks for the newest 128 only, and for a key frame at the
+# end of that wait. So pictures stand for seconds after a cut, even with a key frame in its hands
+# (aiortc#58 has that asking for one is not enough).
+JITTER: Final = "_RTCRtpReceiver__jitter_buffer"
+NACKS: Final = "_RTCRtpReceiver__nack_generator"
 
 
 def replace_sender(line: RTCRtpTransceiver, sender: RTCRtpSender) -> None:
@@ -112,6 +127,71 @@ def a_report(sender: RTCRtpSender) -> list[AnyRtcpPacket]:
 def h264_payloads(stream: bytes) -> list[bytes]:
     """An Annex B bit stream → RTP payloads (RFC 6184). aiortc has the packetiser, not in public."""
     return H264Encoder._packetize(H264Encoder._split_bitstream(stream))
+
+
+def rtp_origin(receiver: RTCRtpReceiver) -> int:
+    """The RTP timestamp of pts 0 of the frames that a receiver's track gives."""
+    origin: int = getattr(receiver, MAPPER)._origin
+    return origin
+
+
+def on_packet(receiver: RTCRtpReceiver, note: Callable[[RtpPacket], None]) -> None:
+    """Have a receiver tell of each RTP packet before it takes it; decoded frames do not."""
+    handle = receiver._handle_rtp_packet
+
+    async def noted(packet: RtpPacket, arrival_time_ms: int) -> None:
+        note(packet)
+        await handle(packet, arrival_time_ms=arrival_time_ms)
+
+    receiver._handle_rtp_packet = noted  # type: ignore[method-assign]
+
+
+def is_resent(receiver: RTCRtpReceiver, packet: RtpPacket) -> bool:
+    """Whether a packet is a retransmission (RFC 4588), under another SSRC than the track's."""
+    return packet.ssrc in getattr(receiver, RTX_OF)
+
+
+def starts_key_frame(receiver: RTCRtpReceiver, packet: RtpPacket) -> bool:
+    """Whether decoding can begin with this packet: VP8's P bit (RFC 7741 section 4.3), or an H.264
+    sequence parameter set, alone or first in an aggregate (RFC 6184 section 5.7.1)."""
+    codec = getattr(receiver, CODECS).get(packet.payload_type)
+    data = packet.payload
+    if codec is None or not data:
+        return False
+    if codec.name.upper() == "VP8":
+        try:
+            head, picture = VpxPayloadDescriptor.parse(data)
+        except ValueError:
+            return False
+        first = head.partition_start == 1 and head.partition_id == 0
+        return first and bool(picture) and not picture[0] & 1
+    kind = data[3] & 31 if data[0] & 31 == 24 and len(data) > 3 else data[0] & 31
+    return bool(codec.name.upper() == "H264" and kind == 7)
+
+
+def has_gap(receiver: RTCRtpReceiver) -> bool:
+    """Whether a receiver holds packets that it does not use, as one before them is missing."""
+    buffer = getattr(receiver, JITTER)
+    if buffer._origin is None:
+        return False
+    held = [buffer._packets[(buffer._origin + k) % buffer.capacity] for k in range(buffer.capacity)]
+    first = held.index(None) if None in held else len(held)
+    return any(packet is not None for packet in held[first:])
+
+
+def skip_to(receiver: RTCRtpReceiver, sequence: int) -> None:
+    """Wait no longer for packets before ``sequence``, which begins a key frame."""
+    buffer, nacks = getattr(receiver, JITTER), getattr(receiver, NACKS)
+    ahead = (sequence - buffer._origin) % (1 << 16) if buffer._origin is not None else 0
+    if 0 < ahead < 1 << 15:
+        buffer.remove(min(ahead, buffer.capacity))
+        buffer._origin = sequence
+        nacks.missing.clear()
+
+
+async def ask_key_frame(receiver: RTCRtpReceiver, ssrc: int) -> None:
+    """Send a picture loss indication (RFC 4585 section 6.3.1)."""
+    await receiver._send_rtcp_pli(ssrc)
 
 
 def tune_ice(grace: float) -> None:

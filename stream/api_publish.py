@@ -11,7 +11,8 @@ from stream.access import Tokens
 from stream.api_sessions import SESSIONS, opener
 from stream.prefix import shown
 from stream.problems import may_answer
-from stream.publish import Codec, PublicationInfo, Publications
+from stream.publications import Publications
+from stream.publish import Codec, PublicationInfo
 
 PUBLICATIONS = SESSIONS + "/{id}/publications"
 

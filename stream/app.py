@@ -32,7 +32,7 @@ from stream.echo import Echoes
 from stream.farewell import Farewells
 from stream.metrics import Metrics
 from stream.prefix import Prefix, inside
-from stream.publish import Publications
+from stream.publications import Publications
 from stream.recordings import Recordings
 from stream.reference import reference_page
 from stream.settings import StreamSettings
@@ -103,7 +103,7 @@ def create_app(
         )
     app.add_middleware(Prefix, prefix=settings.root_path)
     routers = (
-        health_routes(sessions, Metrics(sessions, peers)),
+        health_routes(sessions, Metrics(sessions, peers, published, recorded)),
         portrait_routes(sessions.portraits, sessions.adaptations),
         session_routes(sessions, tokens, settings, farewells),
         speech_routes(sessions, tokens),

@@ -24,9 +24,9 @@ from aiortc.mediastreams import MediaStreamError
 from websockets.asyncio.client import connect
 
 from engines.resample import to_pcm16
+from stream.aiortc_ways import rtp_origin
 from stream.bench import babble
 from stream.bench_viewers import SETTLE, started, viewer
-from stream.probe import rtp_origin
 
 LOUD: Final = 10 ** (-50 / 20)
 "Amplitude below which a packet is silent."

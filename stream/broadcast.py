@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -158,11 +159,21 @@ class Broadcast:
     def leave(self, outlet: Outlet) -> None:
         """A viewer needs no more of it. Leaving twice is fine."""
         outlet.close()
+        self._stats.dropped["video" if isinstance(outlet, View) else "audio"] += outlet.dropped
+        outlet.dropped = 0
         self._listeners.discard(outlet)
         if isinstance(outlet, View):
             for rendition in (outlet.shown, outlet.coming):
                 if rendition is not None:
                     self._leave(rendition, outlet)
+
+    def dropped(self) -> Counter[str]:
+        """What viewers that have not left were too slow for, frames by kind of track."""
+        views = {view for rendition in self.renditions.values() for view in rendition.views}
+        return Counter(
+            video=sum(view.dropped for view in views),
+            audio=sum(listener.dropped for listener in self._listeners),
+        )
 
     async def wait_closed(self) -> None:
         """Return when the session has ended."""
@@ -209,7 +220,9 @@ class Broadcast:
             frame = await self.feed.video()
             now = monotonic()
             # Before it is encoded, leaving out a late picture costs nobody anything.
-            if self._pacer.video_wait(frame.pts, now) is None or not self.renditions:
+            late = self._pacer.video_wait(frame.pts, now) is None
+            if late or not self.renditions:
+                self._stats.dropped["video"] += late
                 continue
             self._side = frame.pixels.shape[0]
             for rendition in self.renditions.values():
@@ -253,6 +266,11 @@ class Broadcasts:
     def renditions(self) -> int:
         """Encoders that run."""
         return sum(len(broadcast.renditions) for broadcast in self._of.values())
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Frames that were encoded late or never sent, by kind of track, since the start."""
+        return sum((b.dropped() for b in self._of.values()), self.stats.dropped.copy())
 
     @asynccontextmanager
     async def watch(self, session: Source) -> AsyncIterator[Broadcast]:

@@ -1,10 +1,12 @@
-"""The HTTP side of the client: a place in line, problems as errors, ICE servers."""
+"""The HTTP side of the client: a place in line, pauses, problems as errors, ICE servers."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx
@@ -24,6 +26,9 @@ from core import (
 
 RETRY: Final = 2.0
 "Seconds between two tries when the server names none."
+FIRST_PAUSE: Final = 0.25
+MOST_PAUSE: Final = 4.0
+"Seconds before the second attempt to mend a connection, and before any: the pause doubles."
 ICE_LINK: Final = re.compile(r'<([^>]+)>((?:\s*;\s*[\w-]+="(?:[^"\\]|\\.)*")*)')
 PARAMETER: Final = re.compile(r'([\w-]+)="((?:[^"\\]|\\.)*)"')
 STATUS: Final[dict[int, type[SaccadeError]]] = {
@@ -35,6 +40,15 @@ CODES: Final[dict[str, type[SaccadeError]]] = {
 ENVELOPE: Final = frozenset(
     {"code", "type", "title", "status", "detail", "v", "id", "cause", "pts"}
 )  # of a problem and of an event; all else is a fact
+
+
+def pauses() -> Iterator[float]:
+    """Seconds before each attempt: none, then twice as long each time, never the same for all."""
+    yield 0.0
+    pause = FIRST_PAUSE
+    while True:
+        yield pause * random.uniform(0.5, 1.0)
+        pause = min(MOST_PAUSE, 2 * pause)
 
 
 async def create_session(

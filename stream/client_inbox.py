@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
+from core import SaccadeError
+
 T = TypeVar("T")
 
 
@@ -16,6 +18,7 @@ class Inbox(Generic[T]):
     def __init__(self, most: int) -> None:
         self._items: deque[T] = deque(maxlen=most)
         self._ended = False
+        self._error: SaccadeError | None = None
         self._news = asyncio.Event()
 
     def put(self, item: T) -> None:
@@ -23,17 +26,20 @@ class Inbox(Generic[T]):
         self._items.append(item)
         self._news.set()
 
-    def end(self) -> None:
-        """Nothing follows."""
-        self._ended = True
+    def end(self, error: SaccadeError | None = None) -> None:
+        """Nothing follows, because of ``error`` if there is one; the first end counts."""
+        if not self._ended:
+            self._ended, self._error = True, error
         self._news.set()
 
     async def items(self) -> AsyncIterator[T]:
-        """Those that wait and those to come, until the end."""
+        """Those that wait and those to come, until the end. Raises the error that it had."""
         while True:
             while self._items:
                 yield self._items.popleft()
             if self._ended:
+                if self._error is not None:
+                    raise self._error
                 return
             self._news.clear()
             await self._news.wait()

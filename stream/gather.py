@@ -24,9 +24,12 @@ from typing import Any, Final
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol, server_reflexive_candidate
+from aiortc import RTCIceCandidate, RTCIceServer, RTCIceTransport
+from aiortc.rtcicetransport import candidate_from_aioice, connection_kwargs
 
 from core import Busy, Unavailable
 from stream.relay import reason, relayed
+from stream.sdpfrag import write_fragment
 from stream.settings import StreamSettings
 
 log = logging.getLogger(__name__)
@@ -151,6 +154,40 @@ def _host(host: str, port: int, component: int, preference: int) -> Candidate:
         port=port,
         type="host",
     )
+
+
+async def ask_later(
+    transport: RTCIceTransport, servers: list[RTCIceServer], patience: float
+) -> list[RTCIceCandidate]:
+    """Ask STUN and TURN servers that were told after gathering; before the transport starts.
+
+    So an offer leaves at once, and the servers that come with its answer (RFC 9725 section 4.6)
+    count for the same connection. Ours need not be told to the other side: checks that come by way
+    of them tell it (RFC 8445 section 7.3.1.3); to trickle them saves a round trip.
+
+    Args:
+        transport: Has gathered, has not started.
+        servers: The first of each kind is asked.
+        patience: Seconds for them to answer.
+
+    Returns:
+        The new candidates.
+    """
+    connection = transport._connection
+    for name, value in connection_kwargs(servers).items():
+        setattr(connection, name, value)
+    protocols = list(connection._protocols)
+    settings = replace(StreamSettings(), gather_timeout=patience)
+    found = await _ask_servers(settings, connection, protocols, component=1)
+    connection._local_candidates += found
+    return [candidate_from_aioice(candidate) for candidate in found]
+
+
+def late_candidates(transport: RTCIceTransport, found: Sequence[RTCIceCandidate]) -> str:
+    """The fragment that trickles what `ask_later` found, for the first of bundled sections."""
+    mine = transport._connection
+    media = "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0"
+    return write_fragment(mine.local_username, mine.local_password, found, media=media)
 
 
 async def _ask_servers(

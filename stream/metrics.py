@@ -16,15 +16,21 @@ from prometheus_client.registry import Collector
 
 from runtime.latency import Histogram
 from runtime.sessions import Sessions
+from stream.publications import Publications
+from stream.recordings import Recordings
 from stream.whep import Peers
 
 
 class Metrics(Collector):
     """All metrics of one server. Counters of ended sessions stay counted."""
 
-    def __init__(self, sessions: Sessions, peers: Peers) -> None:
+    def __init__(
+        self, sessions: Sessions, peers: Peers, published: Publications, recorded: Recordings
+    ) -> None:
         self._sessions = sessions
         self._peers = peers
+        self._published = published
+        self._recorded = recorded
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -88,7 +94,7 @@ class Metrics(Collector):
         for name, help in (
             ("frames", "Frames delivered with a new picture"),
             ("held", "Frames that kept the last picture because rendering was late"),
-            ("dropped", "Frames that viewers were too slow to take"),
+            ("dropped", "Frames that came too late or whose viewer was too slow"),
             ("stalls", "Times a session's clock had to move"),
             ("underruns", "Frames that waited in the middle of speech"),
             ("plans", "Chunks planned"),
@@ -96,7 +102,15 @@ class Metrics(Collector):
             ("plans_mended", "Chunks with rows that the physiological critic mended"),
         ):
             total = sum(getattr(stats, name) for stats in [*living, ended])
+            if name == "dropped":
+                total += encoding.dropped["video"]
             yield CounterMetricFamily(f"saccade_{name}", help, value=total)
+        yield CounterMetricFamily(
+            "saccade_dropped_sound",
+            "Packets of sound (20 ms) that were too late or whose viewer was too slow",
+            value=encoding.dropped["audio"],
+        )
+        yield from self._elsewhere()
         for name, help in (
             ("first_picture", "From a viewer's offer to the first picture sent"),
             ("reaction", "From an accepted `behave` to the first picture planned after it"),
@@ -106,6 +120,25 @@ class Metrics(Collector):
             for stats in [*living, ended]:
                 whole.absorb(getattr(stats, name))
             yield _histogram(f"saccade_{name}_seconds", help, whole)
+
+    def _elsewhere(self) -> Iterator[Metric]:
+        """Publications and recordings."""
+        published, recorded = self._published, self._recorded.totals
+        states = GaugeMetricFamily(
+            "saccade_publications", "Publications, by state", labels=["state"]
+        )
+        for state, count in published.counts().items():
+            states.add_metric([state], count)
+        yield states
+        yield GaugeMetricFamily("saccade_recordings", "Recordings that run", value=recorded.running)
+        for name, help, value in (
+            ("publication_reconnects", "Times a publication went live again", published.reconnects),
+            ("publication_failures", "Publications that were given up", published.failures),
+            ("recorded_seconds", "Media written to files, seconds", recorded.seconds),
+            ("recorded_bytes", "Bytes written to files of recordings", recorded.bytes),
+            ("recording_failures", "Recordings that left no whole file", recorded.failures),
+        ):
+            yield CounterMetricFamily(f"saccade_{name}", help, value=value)
 
     def _admission(self) -> Iterator[Metric]:
         sessions = self._sessions

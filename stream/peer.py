@@ -27,6 +27,7 @@ from stream import aiortc_ways
 from stream.broadcast import Broadcast, Broadcasts
 from stream.ice import ice_servers
 from stream.ingest import Floor, RtpAudio
+from stream.media_clock import with_clocks
 from stream.offer import Offer, hidden, reachable
 from stream.pacer import Pacer
 from stream.restart import IcePath
@@ -111,7 +112,8 @@ class Peer:
         except BaseException:
             await self.close()
             raise
-        return str(pc.localDescription.sdp)
+        origins = {kind: sender.origin for kind, sender in self._senders.items()}
+        return with_clocks(str(pc.localDescription.sdp), origins)
 
     async def _step(self, step: Awaitable[T]) -> T:
         """One step of aiortc's negotiation. Raises InvalidInput for what it can not use."""

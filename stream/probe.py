@@ -23,13 +23,12 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 
 from core import SaccadeError, Unavailable
+from stream.aiortc_ways import rtp_origin
 from stream.client import connect
 from stream.probe_reader import BeepFinder, Found, SenderClock, Tally, read_number
 
 DEADLINE: Final = 15.0
 "Seconds for the first picture."
-MAPPER: Final = "_RTCRtpReceiver__timestamp_mapper"
-"Where aiortc keeps the RTP timestamp that it makes zero."
 
 
 async def probe(url: str, seconds: float) -> Found:
@@ -49,7 +48,7 @@ async def probe(url: str, seconds: float) -> Found:
         reader = _see if track.kind == "video" else _hear
         tasks.append(asyncio.create_task(reader(track, receiver, tally)))
 
-    async with await connect(url, wait=0, on_receiver=read):
+    async with await connect(url, wait=0, patience=0, on_receiver=read):
         try:
             began = time.monotonic()
             while time.monotonic() - began < seconds:
@@ -77,12 +76,6 @@ def follow_reports(receiver: RTCRtpReceiver, clock: SenderClock) -> None:
         await handle(packet)
 
     receiver._handle_rtcp_packet = noted  # type: ignore[method-assign]
-
-
-def rtp_origin(receiver: RTCRtpReceiver) -> int:
-    """The RTP timestamp of pts 0 of the frames that a receiver's track gives."""
-    origin: int = getattr(receiver, MAPPER)._origin
-    return origin
 
 
 async def _see(track: MediaStreamTrack, receiver: RTCRtpReceiver, tally: Tally) -> None:

@@ -15,28 +15,30 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from types import TracebackType
 from typing import Final, Literal
 
 import httpx
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
+    RTCIceCandidate,
+    RTCIceTransport,
     RTCPeerConnection,
     RTCRtpSender,
     RTCSessionDescription,
 )
 
-from core import Busy, NotFound
+from core import Busy
 from runtime.session import Session
 from stream import aiortc_ways
 from stream.broadcast import Broadcast, Broadcasts
+from stream.gather import ask_later, gather_by, late_candidates
 from stream.ice import ice_servers
 from stream.pacer import Pacer
 from stream.peer import CLOSE_TIMEOUT, REFUSALS
 from stream.sender import MediaSender
 from stream.settings import StreamSettings
-from stream.whip import Places, Refused, Trouble, Whip, shown
+from stream.whip import Answer, Refused, Trouble, Whip, shown
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,6 @@ SETTLED: Final = 10.0
 "Seconds of being live after which a loss is a new one."
 GIVE_UP: Final = 300.0
 "Seconds without being live after which nobody waits any longer."
-KEEP: Final = 1.0
-"Seconds between two words to the session that it is still wanted."
 Codec = Literal["h264", "vp8"]
 
 
@@ -129,7 +129,6 @@ class Publication:
         self._url, self._token, self._codec = url, token, codec
         self._whip, self._broadcasts, self._settings = whip, broadcasts, settings
         self._owed: httpx.URL | None = None  # a resource that the server may still hold
-        self._servers = settings.ice_servers
         self._live_since: float | None = None
 
     async def run(self) -> None:
@@ -161,7 +160,7 @@ class Publication:
         """From the offer to the loss of the connection. Raises Trouble, Refused; never returns."""
         if self._owed is not None:
             await self._pay()
-        servers = ice_servers(replace(self._settings, ice_servers=self._servers))
+        servers = ice_servers(self._settings)
         pc = RTCPeerConnection(RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         changed = asyncio.Event()
         pc.on("connectionstatechange", changed.set)
@@ -169,15 +168,19 @@ class Publication:
             stack.push_async_callback(self._close, pc)
             broadcast = await stack.enter_async_context(self._broadcasts.watch(self.session))
             attach(pc, self.session, broadcast, codec=self._codec, settings=self._settings)
-            await pc.setLocalDescription(await pc.createOffer())
+            transport = pc.getTransceivers()[0].sender.transport.transport
+            await self._gather(pc, transport)
             answer = await self._whip.offer(self._url, pc.localDescription.sdp, self._token)
             self._owed = answer.resource
-            self._servers = answer.ice_servers or self._servers  # for the next attempt
+            late = await self._gather_more(transport, answer)
             try:
                 await pc.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
             except REFUSALS as error:
                 reason = str(error) or type(error).__name__
                 raise Refused(f"The server's answer can not be used: {reason}.") from None
+            if late:
+                fragment = late_candidates(transport, late)
+                await self._whip.trickle(answer, fragment, self._token)
             try:
                 async with asyncio.timeout(self._settings.connect_timeout):
                     await _until(pc, changed, {"connected", "failed", "closed"})
@@ -189,6 +192,25 @@ class Publication:
                 await _until(pc, changed, {"failed", "closed"})
                 raise Trouble("The connection was lost.")
             raise Trouble("The media connection failed.")
+
+    async def _gather(self, pc: RTCPeerConnection, transport: RTCIceTransport) -> None:
+        """Set the offer, with what this machine and the operator's servers know. Raises Trouble."""
+        # Whoever is published to answers to where we call from; no viewer has to find this machine.
+        settings = replace(self._settings, advertised_hosts=())
+        gather_by(settings, transport._connection)
+        try:
+            await pc.setLocalDescription(await pc.createOffer())
+        except Busy as error:
+            raise Trouble(error.message) from None
+
+    async def _gather_more(
+        self, transport: RTCIceTransport, answer: Answer
+    ) -> list[RTCIceCandidate]:
+        """What the servers say that came with the answer, before the connection begins."""
+        if not set(answer.ice_servers) - set(self._settings.ice_servers):
+            return []
+        servers = ice_servers(replace(self._settings, ice_servers=answer.ice_servers))
+        return await ask_later(transport, servers, self._settings.gather_timeout)
 
     async def _close(self, pc: RTCPeerConnection) -> None:
         """Say goodbye on both ways, each in bounded time."""
@@ -225,98 +247,3 @@ async def _until(pc: RTCPeerConnection, changed: asyncio.Event, states: set[str]
     while pc.connectionState not in states:
         changed.clear()
         await changed.wait()
-
-
-class Publications:
-    """Owner of all publications. ``async with``: leaving it ends them, at their servers too."""
-
-    def __init__(self, settings: StreamSettings, broadcasts: Broadcasts) -> None:
-        self._settings, self._broadcasts = settings, broadcasts
-        self._places = Places(settings.publish_to)
-        self._stack = AsyncExitStack()
-        self._whip: Whip | None = None
-        self._known: dict[Publication, asyncio.Task[None]] = {}  # oldest first
-
-    async def __aenter__(self) -> Publications:
-        if self._places:
-            self._whip = await self._stack.enter_async_context(Whip(self._places))
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await asyncio.gather(*(self.stop(publication) for publication in list(self._known)))
-        await self._stack.aclose()
-
-    def start(self, session: Session, url: str, token: str, codec: Codec | None) -> Publication:
-        """Publish a session; what comes of it is told by its state.
-
-        Raises:
-            NotAllowed: Publishing is off, or not allowed to that place.
-            InvalidInput: The URL can not be used.
-            Busy: The session has as many publications as it may.
-            NotFound: The session has ended.
-        """
-        where = self._places.read(url)
-        if session.ended.is_set():
-            raise NotFound("The session has ended; create a new one.")
-        mine = self.list(session)
-        failed = [publication for publication in mine if publication.info.state == State.FAILED]
-        if len(mine) - len(failed) >= self._settings.max_publications:
-            raise Busy(
-                f"This session has {self._settings.max_publications} publications, its limit"
-                " (stream.max_publications); end one first."
-            )
-        for old in failed[: len(mine) + 1 - self._settings.max_publications]:
-            self._known[old].cancel()
-        assert self._whip is not None, "enter Publications first"
-        publication = Publication(
-            session, where, token, codec,
-            whip=self._whip, broadcasts=self._broadcasts, settings=self._settings,
-        )  # fmt: skip
-        name = f"publication {publication.id}"
-        task = asyncio.create_task(self._own(publication), name=name)
-        self._known[publication] = task
-        task.add_done_callback(lambda task: self._known.pop(publication, None))
-        return publication
-
-    def list(self, session: Session) -> list[Publication]:
-        """A session's publications, oldest first, failed ones among them."""
-        return [publication for publication in self._known if publication.session is session]
-
-    def get(self, session: Session, id: str) -> Publication:
-        """Raises NotFound."""
-        found = next((p for p in self.list(session) if p.id == id), None)
-        if found is None:
-            raise NotFound("There is no such publication; it may have ended.")
-        return found
-
-    async def stop(self, publication: Publication) -> None:
-        """End one and wait until its server knows, for some seconds at most."""
-        task = self._known.get(publication)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _own(self, publication: Publication) -> None:
-        """Run it as long as the session lives, and keep the session alive as a viewer does."""
-        session = publication.session
-        run = asyncio.create_task(publication.run(), name=f"publish {session.id}")
-        ended = asyncio.create_task(session.ended.wait(), name=f"published {session.id}")
-        try:
-            while not (run.done() or ended.done()):
-                session.keep()
-                await asyncio.wait({run, ended}, timeout=KEEP, return_when="FIRST_COMPLETED")
-            if run.done() and (error := run.exception()) is not None:
-                log.error("publication broke", exc_info=error, extra={"session": session.id})
-                publication.tell(State.FAILED, "Something broke on this server; it was logged.")
-            await ended  # a failed one is told of until then
-        finally:
-            run.cancel()
-            ended.cancel()
-            await asyncio.wait({run, ended})
-            if publication.info.state != State.FAILED:
-                publication.tell(State.ENDED, "")

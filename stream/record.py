@@ -156,6 +156,11 @@ class Recording:
         self._ended = ""  # why, once something has decided it
         self._seconds, self._bytes, self._held = 0.0, 0, 0
 
+    @property
+    def written(self) -> tuple[float, int]:
+        """Seconds of media and bytes in its file so far."""
+        return self._seconds, self._bytes
+
     def info(self) -> RecordingInfo:
         """What the API tells."""
         return RecordingInfo(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -22,6 +23,17 @@ REMEMBERED: Final = 200
 "Recordings that can still be fetched; the files of older ones stay in the folder."
 
 
+@dataclass(slots=True)
+class RecordedTotals:
+    """Of all recordings since the start."""
+
+    running: int = 0
+    failures: int = 0
+    "Ended without a file that is whole: a full disk, no picture, a bug."
+    seconds: float = 0.0
+    bytes: int = 0
+
+
 class Recordings:
     """Owner of all recordings. ``async with``: leaving it ends them and waits for their files."""
 
@@ -33,6 +45,18 @@ class Recordings:
             self._folder = Folder(folder, settings.recordings_bytes)
         self._known: dict[str, Recording] = {}  # oldest first
         self._running: dict[Recording, asyncio.Task[None]] = {}
+        self._ended = RecordedTotals()
+
+    @property
+    def totals(self) -> RecordedTotals:
+        """What was recorded since the start, that of running ones included."""
+        written = [recording.written for recording in self._running]
+        return RecordedTotals(
+            running=len(written),
+            failures=self._ended.failures,
+            seconds=self._ended.seconds + sum(seconds for seconds, _ in written),
+            bytes=self._ended.bytes + sum(size for _, size in written),
+        )
 
     async def __aenter__(self) -> Recordings:
         return self
@@ -107,6 +131,10 @@ class Recordings:
     def _gone(self, recording: Recording) -> Callable[[asyncio.Task[None]], None]:
         def gone(task: asyncio.Task[None]) -> None:
             del self._running[recording]
+            seconds, size = recording.written
+            self._ended.seconds += seconds
+            self._ended.bytes += size
+            self._ended.failures += task.cancelled() or recording.state is not State.STOPPED
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("recording failed", exc_info=error, extra={"recording": recording.id})
 

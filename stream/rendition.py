@@ -8,7 +8,7 @@ and nothing passes until it comes, as later frames would be made from one that t
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
@@ -52,6 +52,8 @@ class EncodeStats:
     frames: int = 0
     keys: int = 0
     bits: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    "Frames, by kind of track, that were too late or whose viewer was too slow; it has left."
     ms: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     "Time that the newest pictures took, each in all its renditions."
 

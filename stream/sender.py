@@ -141,6 +141,11 @@ class MediaSender(RTCRtpSender):
         """What waits to be sent; None before the viewer is connected."""
         return self._outlet
 
+    @property
+    def origin(self) -> int:
+        """The RTP timestamp of the session's beginning."""
+        return self._origin
+
     async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
         """aiortc's task of a connected sender."""
         aiortc_ways.started(self).set()
@@ -171,6 +176,8 @@ class MediaSender(RTCRtpSender):
         else:
             wait = self._pacer.audio_wait(frame.pts, now)
         if wait is None:
+            if self._outlet is not None:
+                self._outlet.dropped += 1
             return
         await asyncio.sleep(wait)
         if not self._enabled:

@@ -1,8 +1,9 @@
 """WHIP, the client's side: where may be published to, offer → answer and resource, delete.
 
-Source: RFC 9725. All candidates go with the offer, so nothing is trickled, and after a loss there
-is a new offer instead of an ICE restart (section 4.3 leaves both to the client). URLs hold secrets
-(stream keys) as tokens do: neither is in any message, log line or answer from here.
+Source: RFC 9725. What is known when the offer leaves goes with it, what the servers of its answer
+say (section 4.6) is trickled, and after a loss there is a new offer instead of an ICE restart
+(section 4.3 leaves that to the client). URLs hold secrets (stream keys) as tokens do: neither is in
+any message, log line or answer from here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from aiortc.sdp import SessionDescription
 
 from core import InvalidInput, NotAllowed, SaccadeError
 from stream.offer import MAX_CANDIDATES, hidden, reachable
+from stream.sdpfrag import FRAGMENT
 from stream.settings import ICE_SERVER
 from stream.whep import MAX_SDP
 
@@ -37,6 +39,8 @@ TOTAL: Final = 15.0
 "Seconds for one request, however it trickles in."
 DELETE_TIMEOUT: Final = 3.0
 "Seconds for the goodbye; the server notices without it as well."
+PATCH_TIMEOUT: Final = 3.0
+"Seconds for late candidates to be taken."
 PORTS: Final = {"http": 80, "https": 443}
 PASSING: Final = frozenset({408, 409, 425, 429})
 "4xx that may be otherwise next time; the rest is final, and 5xx passes."
@@ -124,6 +128,8 @@ class Answer:
     sdp: str
     resource: httpx.URL | None
     "What to DELETE at the end; None when the server, against the RFC, names none."
+    etag: str
+    "Names its ICE session, for PATCH; empty when there is none."
     ice_servers: tuple[str, ...]
     "STUN and TURN servers it offers, each ``URL`` or ``URL username credential``."
 
@@ -163,6 +169,23 @@ class Whip:
                 return self._answer(url, response, body)
             url = self._next(url, response)
         raise Refused(f"The server redirects more than {MAX_HOPS} times.")
+
+    async def trickle(self, answer: Answer, fragment: str, token: str) -> bool:
+        """Tell candidates that came after the offer (section 4.3.2); whether they were taken.
+
+        Servers may know nothing of it, so a no means nothing. Never raises Refused or Trouble.
+        """
+        if answer.resource is None:
+            return False
+        headers = _authorization(token) | {"Content-Type": FRAGMENT}
+        if answer.etag:
+            headers["If-Match"] = answer.etag
+        try:
+            async with asyncio.timeout(PATCH_TIMEOUT):
+                response, _ = await self._send("PATCH", answer.resource, headers, fragment.encode())
+        except (Refused, Trouble, TimeoutError):
+            return False
+        return response.is_success
 
     async def delete(self, resource: httpx.URL, token: str) -> bool:
         """End a publication; whether the server knows now. Never raises Refused or Trouble."""
@@ -217,7 +240,7 @@ class Whip:
         named = "location" in response.headers
         resource = self._next(url, response) if named else None
         links = ice_links(response.headers.get_list("link"))
-        return Answer(read_answer(body), resource, links)
+        return Answer(read_answer(body), resource, response.headers.get("etag", ""), links)
 
 
 def shown(url: httpx.URL) -> str:

@@ -58,12 +58,13 @@ async def serving(
     settings: StreamSettings = SMALL,
     *,
     recordings: Path | None = None,
+    port: int = 0,
     **other: Any,
 ) -> AsyncIterator[Live]:
     """A server for as long as it is entered; ``other`` are settings of the transport."""
     settings = replace(settings, **other)
     async with Sessions(store, None, runtime) as sessions:
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server(("127.0.0.1", port))
         port = listener.getsockname()[1]
         config = uvicorn.Config(
             create_app(sessions, settings, recordings),

@@ -8,12 +8,20 @@ import inspect
 from typing import Any
 
 import pytest
-from aiortc import RTCPeerConnection, RTCRtpSender
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
-from aiortc.rtp import HeaderExtensionsMap, RtcpSdesPacket, RtcpSenderInfo, RtcpSrPacket
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtp import (
+    HeaderExtensionsMap,
+    RtcpSdesPacket,
+    RtcpSenderInfo,
+    RtcpSrPacket,
+    RtpPacket,
+)
 
 from stream import aiortc_ways
+from stream.codecs import vp8_payload
 
 
 def a_sender() -> Any:
@@ -81,6 +89,69 @@ def test_h264_is_split_into_payloads() -> None:
     unit = b"\0\0\0\1\x65" + bytes(range(1, 200)) * 20
     payloads = aiortc_ways.h264_payloads(unit)
     assert len(payloads) == 4 and max(map(len, payloads)) <= aiortc_ways.PAYLOAD
+
+
+def a_receiver() -> Any:
+    transport = RTCDtlsTransport(
+        RTCIceTransport(RTCIceGatherer([])), [RTCCertificate.generateCertificate()]
+    )
+    receiver: Any = RTCRtpReceiver("video", transport)
+    vp8 = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=97)
+    h264 = RTCRtpCodecParameters(mimeType="video/H264", clockRate=90_000, payloadType=99)
+    getattr(receiver, aiortc_ways.CODECS).update({97: vp8, 99: h264})
+    return receiver
+
+
+def vp8(sequence: int, *, key: bool = False, first: bool = True) -> RtpPacket:
+    payload = vp8_payload(b"\x00" if key else b"\x01", first, 5)
+    return RtpPacket(97, 0, sequence % 65_536, sequence * 3000, 7, payload)
+
+
+async def test_a_receiver_tells_of_packets_and_leaves_out_what_is_lost() -> None:
+    """A hundred packets are missing for good: the key frame after them is decoded all the same."""
+    receiver = a_receiver()
+    got: list[int] = []
+    aiortc_ways.on_packet(receiver, lambda packet: got.append(packet.sequence_number))
+    buffer = getattr(receiver, aiortc_ways.JITTER)
+    first = 65_500  # the numbers wrap meanwhile
+    assert not aiortc_ways.has_gap(receiver)
+    await receiver._handle_rtp_packet(vp8(first), arrival_time_ms=0)
+    assert not aiortc_ways.has_gap(receiver)
+    for later in range(101, 110):
+        packet = vp8(first + later, key=later == 105)
+        if aiortc_ways.starts_key_frame(receiver, packet):
+            assert buffer._origin == first and aiortc_ways.has_gap(receiver)
+            aiortc_ways.skip_to(receiver, packet.sequence_number)
+        await receiver._handle_rtp_packet(packet, arrival_time_ms=0)
+    assert got[0] == first and len(got) == 10
+    assert buffer._origin == (first + 109) % 65_536, "all before the newest frame was given out"
+    assert not getattr(receiver, aiortc_ways.NACKS).missing and not aiortc_ways.has_gap(receiver)
+    aiortc_ways.skip_to(receiver, first)
+    assert buffer._origin == (first + 109) % 65_536, "never back"
+    mapper = getattr(receiver, aiortc_ways.MAPPER)
+    assert mapper.map(1000) == 0 and mapper.map(4000) == 3000
+    assert aiortc_ways.rtp_origin(receiver) == 1000
+    assert not aiortc_ways.is_resent(receiver, vp8(1))
+    getattr(receiver, aiortc_ways.RTX_OF)[7] = 8
+    assert aiortc_ways.is_resent(receiver, vp8(1))
+    assert "__timestamp_mapper" in inspect.getsource(RTCRtpReceiver._handle_rtp_packet)
+    assert list(inspect.signature(receiver._send_rtcp_pli).parameters) == ["media_ssrc"]
+
+
+def test_key_frames_are_told_by_their_first_packet() -> None:
+    receiver = a_receiver()
+
+    def starts(type: int, payload: bytes) -> bool:
+        return aiortc_ways.starts_key_frame(receiver, RtpPacket(type, 0, 1, 1, 7, payload))
+
+    assert starts(97, vp8_payload(b"\x10\x02", True, 300))
+    assert not starts(97, vp8_payload(b"\x11\x02", True, 300)), "made from another"
+    assert not starts(97, vp8_payload(b"\x10\x02", False, 300)), "not its beginning"
+    sps = b"\x67\x42\xe0\x1f"
+    assert starts(99, sps) and starts(99, b"\x78\x00\x04" + sps)
+    assert not starts(99, b"\x65\x88") and not starts(99, b"\x61\x88")
+    for wild in (b"", b"\x90", b"\x78\x00", b"\xf0\xff\x80"):
+        assert not starts(97, wild) and not starts(99, wild) and not starts(5, wild)
 
 
 def test_a_lost_network_is_noticed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

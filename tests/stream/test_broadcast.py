@@ -129,6 +129,11 @@ async def test_a_viewer_that_takes_nothing_does_not_hold_the_others() -> None:
         assert (np.diff(heard) == SAMPLES_PER_FRAME // 2).all() and len(heard) >= 116
         assert len(stalled) <= PICTURES and stalled.dropped > 30
         assert len(deaf) <= 50
+        counted = broadcasts.dropped
+        assert counted == {"video": stalled.dropped, "audio": deaf.dropped}
+        for _ in range(2):
+            broadcast.leave(stalled)
+        assert broadcasts.dropped == counted, "who left stays counted, once"
         assert broadcasts.stats.keys <= 4, "its key frames are rate-limited too"
 
 

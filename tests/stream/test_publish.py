@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from runtime.portraits import PortraitStore
 from stream import publish, whip
 from stream.publish import delay
 from tests.stream.conftest import Live, serving
+from tests.stream.test_gather import HERE, free_ports, stun_server
 from tests.stream.whip_endpoint import TOKEN, Endpoint, whip_endpoint
 
 
@@ -141,6 +143,99 @@ async def refused(live: Live, session: dict[str, str], url: str, token: str) -> 
         while (info := (await live.http.get(one, headers=auth)).json())["state"] != "failed":  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.02)
     return str(info["reason"])
+
+
+@pytest.mark.parametrize("takes_trickle", [True, False])
+async def test_ice_servers_of_the_answer_count_for_the_same_connection(
+    live: Live, there: Endpoint, takes_trickle: bool
+) -> None:
+    there.takes_trickle = takes_trickle
+    async with stun_server("198.51.100.7") as (stun, address):
+        there.link = f'<stun:{HERE}:{address[1]}>; rel="ice-server"'
+        session = await start(live, there.url)
+        await reached(live, session, "live")
+        assert stun.asked
+    assert there.asked[:2] == ["POST /whip/key-of-the-stream", "PATCH /resource/1"]
+    if takes_trickle:
+        ((etag, body),) = there.trickled
+        assert etag == '"one"' and "198.51.100.7" in body and "typ srflx" in body
+        assert "typ host" not in body, "those went with the offer"
+
+
+async def test_a_server_of_the_answer_that_is_away_delays_nobody(
+    live: Live, there: Endpoint
+) -> None:
+    async with stun_server(None) as (_, address):
+        there.link = f'<stun:{HERE}:{address[1]}>; rel="ice-server"'
+        session = await start(live, there.url)
+        began = time.monotonic()
+        await reached(live, session, "live")
+        assert time.monotonic() - began < 4 and not there.trickled
+
+
+async def test_publications_keep_to_the_operator_s_ports(
+    store: PortraitStore, there: Endpoint
+) -> None:
+    (port,) = free_ports(1)
+    allowed = (f"{there.base}/whip", f"{there.base}/resource")
+    async with serving(store, publish_to=allowed, udp_ports=f"{port}-{port}") as live:
+        session = await start(live, there.url)
+        await reached(live, session, "live")
+        (pc,) = there.peers.values()
+        lines = pc.remoteDescription.sdp.splitlines()
+        told = {int(line.split()[5]) for line in lines if line.startswith("a=candidate")}
+        assert told == {port}
+        other = await live.http.post(
+            path(session), json={"url": there.url, "token": TOKEN}, headers=live.auth(session)
+        )
+        async with asyncio.timeout(5):
+            while True:
+                info = await live.http.get(other.headers["location"], headers=live.auth(session))
+                if info.json()["state"] == "retrying":
+                    break
+                await asyncio.sleep(0.02)
+        assert "udp_ports" in info.json()["reason"]
+
+
+FINAL = (200, 202, 204, 301, 302, 303, 400, 401, 402, 403, 404, 405, 406, 410, 413, 415, 422)
+PASSES = (408, 409, 425, 429, 500, 501, 502, 503, 504)
+
+
+@pytest.mark.parametrize("status", [*FINAL, *PASSES])
+async def test_what_an_answer_means(there: Endpoint, status: int) -> None:
+    places = whip.Places([there.base])
+    later = (datetime.now(UTC) + timedelta(seconds=100)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    async with whip.Whip(places) as client:
+        for header, least, most in (("7", 7, 7), (later, 90, 100), ("soon", 0, 0)):
+            headers = {"Retry-After": header, "Location": "/edge/7"}
+            there.moods.append(Response(status_code=status, headers=headers))
+            kind = whip.Trouble if status in PASSES else whip.Refused
+            with pytest.raises(kind, match=str(status)) as caught:
+                await client.offer(places.read(there.url), "v=0", "")
+            wait = caught.value.facts.get("retry_after")
+            if status in FINAL or header == "soon":
+                assert wait is None
+            else:
+                assert wait is not None and least <= wait <= most
+    assert there.count("POST /edge/7") == 0
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_redirects_are_followed_with_the_offer_and_not_for_ever(
+    there: Endpoint, status: int
+) -> None:
+    places = whip.Places([there.base])
+    again = {"Location": "/edge/7"}
+    async with whip.Whip(places) as client:
+        there.moods.extend(Response(status_code=status, headers=again) for _ in range(4))
+        there.moods.append(Response(status_code=404))
+        with pytest.raises(whip.Refused, match="404"):
+            await client.offer(places.read(there.url), "v=0", TOKEN)
+        assert there.count("POST /edge/7") == 4 and there.tokens == {f"Bearer {TOKEN}"}
+        there.moods.extend(Response(status_code=status, headers=again) for _ in range(9))
+        with pytest.raises(whip.Refused, match="redirects more"):
+            await client.offer(places.read(there.url), "v=0", TOKEN)
+        assert len(there.moods) == 4
 
 
 async def test_a_busy_server_is_asked_again_when_it_says(live: Live, there: Endpoint) -> None:

@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from core import AudioChunk, VideoFrame
 from runtime.portraits import PortraitStore
+from stream.bench import babble
+from stream.probe_reader import BeepFinder, read_number
 from stream.record import MOST_PICTURES, MOST_SOUND, Inbox
 from tests.stream.conftest import Live, serving
 from tests.stream.test_mp4 import play
@@ -98,6 +101,48 @@ async def test_a_session_is_recorded_fetched_and_deleted(live: Live, folder: Pat
     assert (await live.http.delete(where, headers=auth)).json()["state"] == "removed"
     assert files(folder) == []
     assert (await live.http.get(where, headers=auth)).status_code == 404
+
+
+def offsets(file: Path | io.BytesIO) -> list[float]:
+    """Seconds by which each beep of the probe is later in a file than its moment's picture."""
+    moments: list[float] = []  # of the file at which the session began, by each picture
+    beeps: list[float] = []
+    finder, seen, heard = BeepFinder(), -1, 0
+    with av.open(file, "r") as container:
+        for frame in container.decode():
+            if isinstance(frame, av.VideoFrame):
+                number = read_number(np.asarray(frame.to_ndarray(format="gray"), np.uint8))
+                if number is not None and number > seen:  # one that is held comes again
+                    moments.append(float(frame.time or 0) - number / 25)
+                    seen = number
+            else:
+                assert isinstance(frame, av.AudioFrame) and frame.sample_rate == 48_000
+                samples = frame.to_ndarray()[0].astype(np.float64)
+                heard = round(float(frame.time or 0) * 48_000)
+                beeps += [beep / 48_000 for beep in finder.push(samples, heard)]
+    del moments[0]  # a copy of the first picture fills up what the sound's coder puts before it
+    began = float(np.median(moments))
+    assert np.abs(np.array(moments) - began).max() < 0.001, "each picture has its own time"
+    return [(beep - began + 0.5) % 1 - 0.5 for beep in beeps]
+
+
+async def test_sound_and_pictures_of_a_recorded_session_are_in_step(
+    store: PortraitStore, folder: Path
+) -> None:
+    """By the marks that the probe burns in, as they are read at receivers: coders' delays too."""
+    async with serving(store, recordings=folder, probe=True) as live:
+        session = await live.session()
+        where = await begin(live, session)
+        living = live.sessions.get(session["id"])
+        living.play(0.5 * babble(3.0))
+        async with asyncio.timeout(30):
+            while living.pts < 4 * 16_000:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.05)
+        stopped = (await live.http.delete(where, headers=live.auth(session))).json()
+        file = await live.http.get(stopped["file"], headers=live.auth(session))
+    found = offsets(io.BytesIO(file.content))
+    print("OFFSETS ms", [round(1e3 * x, 2) for x in found])
+    assert len(found) >= 2 and np.abs(found).max() < 0.005, found
 
 
 async def test_the_end_of_the_session_ends_it_and_the_token_still_opens_it(live: Live) -> None:

@@ -33,6 +33,11 @@ class Endpoint:
     peers: dict[str, RTCPeerConnection] = field(default_factory=dict)
     frames: Counter[str] = field(default_factory=Counter)
     "Frames received, by kind."
+    link: str = ""
+    "ICE servers that it tells with answers."
+    trickled: list[tuple[str, str]] = field(default_factory=list)
+    "`If-Match` and body of each PATCH."
+    takes_trickle: bool = True
     location: Callable[[str], str] = "/resource/{}".format
     "Resource → what `Location` says."
 
@@ -58,9 +63,17 @@ class Endpoint:
         headers = {
             "Location": self.location(name),
             "ETag": '"one"',
-            "Link": '<stun:stun.example.com>; rel="ice-server"',
         }
+        if self.link:
+            headers["Link"] = self.link
         return Response(pc.localDescription.sdp, 201, headers, "application/sdp")
+
+    async def patched(self, request: Request) -> Response:
+        self._note(request)
+        if not self.takes_trickle:
+            return Response(status_code=405)
+        self.trickled.append((request.headers.get("if-match", ""), (await request.body()).decode()))
+        return Response(status_code=204)
 
     async def deleted(self, request: Request) -> Response:
         self._note(request)
@@ -106,6 +119,7 @@ async def whip_endpoint() -> AsyncIterator[Endpoint]:
             Route("/whip/{name}", endpoint.offered, methods=["POST"]),
             Route("/edge/{name}", endpoint.offered, methods=["POST"]),
             Route("/resource/{name}", endpoint.deleted, methods=["DELETE"]),
+            Route("/resource/{name}", endpoint.patched, methods=["PATCH"]),
         ]
     )
     config = uvicorn.Config(
