@@ -75,11 +75,12 @@ class StreamSettings:
     "Burn frame ids and beeps into every stream, to measure it with `python -m stream.probe`."
 
     def __post_init__(self) -> None:
-        for entry in self.ice_servers:
+        for place, entry in enumerate(self.ice_servers, 1):
             if not ICE_SERVER.fullmatch(entry):
+                # Not the entry itself: a comma in a credential makes it begin in that.
                 raise ValueError(
-                    f"ice_servers: {entry.split(' ')[0]!r} is neither 'stun:HOST' nor"
-                    " 'turn:HOST:PORT USERNAME CREDENTIAL'"
+                    f"ice_servers: entry {place} is neither 'stun:HOST' nor 'turn:HOST:PORT"
+                    " USERNAME CREDENTIAL' (where a credential has a comma, use the TOML file)"
                 )
         if self.root_path and not PREFIX.fullmatch(self.root_path):
             raise ValueError(
