@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest --durations=15
 
 .PHONY: run test test-llm check bench weights clean
 
@@ -16,9 +17,9 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-# First what computes, a process a core; then what runs in real time and wants them all.
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engines tests/planner
-	$(BIN)/python -m pytest --ignore tests/engines --ignore tests/planner
+# First all that bear company, a process a core; then what wants every core for itself.
+	$(PYTEST) -n 2 --dist worksteal -m 'not realtime and not llm'
+	$(PYTEST) -m realtime
 
 # The planner against a real language model: builds llama.cpp, some minutes the first time.
 test-llm: $(VENV)/.test .venv-llm/.done

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tests.one_thread  # noqa: F401 - before what it speaks to is loaded
+
+# isort: split
 import gc
 import hashlib
 import shutil

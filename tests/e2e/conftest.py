@@ -1,0 +1,39 @@
+"""What end-to-end tests share: one chromium, one usual server, and no others' company.
+
+Modules that use the browser run in its loop: ``pytest.mark.asyncio(loop_scope="session")``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.e2e.browser import chromium, running_server
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A server and a browser that play to each other need all cores."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.realtime)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One chromium; whoever opens a page or a context closes it."""
+    async with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with what is set when nothing is, for tests that leave it as they found it."""
+    folder = tmp_path_factory.mktemp("server")
+    with running_server(folder, SACCADE_RUNTIME__MAX_SESSIONS="8") as url:
+        yield url
