@@ -16,10 +16,12 @@ test: $(VENV)/.test
 	-@tests/install_sfu.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-# First all that bear company, a process a core; then what wants every core for itself.
-	$(PYTEST) -n 2 --dist worksteal -m 'not realtime and not llm'
-	$(PYTEST) -m realtime
+# Meanwhile one process compiles byte code and kernels, or each of those below would.
+	@$(PYTEST) --collect-only >/dev/null 2>&1 & $(BIN)/mypy && wait
+# First all that bear company: of three processes on two cores one mostly waits for its clock. Then
+# those that want every core for themselves (`realtime`, and all of tests/e2e).
+	$(PYTEST) -n 3 --dist worksteal -m 'not realtime and not llm'
+	$(PYTEST) -m realtime tests/e2e tests/runtime tests/stream
 
 # The planner against a real language model: builds llama.cpp, some minutes the first time.
 test-llm: $(VENV)/.test .venv-llm/.done
