@@ -23,6 +23,7 @@ from tests.runtime.test_session import Flat
 
 pytestmark = pytest.mark.realtime
 
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> PortraitStore:
     return PortraitStore(tmp_path_factory.mktemp("portraits"), limit=10)
