@@ -1,5 +1,9 @@
 # Two commands matter: `make run` and `make test`. Both set up everything they need.
 
+# Some machines' images ask for no byte code: then each process compiles all that it imports, which
+# is 5 s of a server's start and, as tests start some forty, minutes of theirs.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -342,6 +342,7 @@ async def test_viewers_share_an_encoder_and_one_that_joins_is_not_kept_waiting(l
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.realtime
 async def test_a_viewer_comes_back_within_a_second_after_a_cut(live: Live) -> None:
     """Half a second of everything lost: what is missing is resent or a key frame is sent."""
     session = await live.session()
