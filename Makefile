@@ -22,9 +22,9 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 # Meanwhile one process compiles byte code and kernels, or each of those below would.
 	@$(PYTEST) --collect-only >/dev/null 2>&1 & $(BIN)/mypy && wait
-# First all that bear company: of three processes on two cores one mostly waits for its clock. Then
-# those that want every core for themselves (`realtime`, and all of tests/e2e).
-	$(PYTEST) -n 3 --dist worksteal -m 'not realtime and not llm'
+# First all that bear company, three processes on two cores, as many of them mostly wait. Then those
+# that want every core for themselves: what is marked `realtime`, and all of tests/e2e.
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m 'not realtime and not llm'
 	$(PYTEST) -m realtime tests/e2e tests/runtime tests/stream
 
 # The planner against a real language model: builds llama.cpp, some minutes the first time.
