@@ -1,18 +1,18 @@
-"""What end-to-end tests share: one chromium, one usual server, and no others' company.
+"""What end-to-end tests share: one chromium, and that they run alone.
 
 Modules that use the browser run in its loop: ``pytest.mark.asyncio(loop_scope="session")``.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.e2e.browser import chromium, running_server
+from tests.e2e.browser import chromium
 
 HERE = Path(__file__).parent
 
@@ -36,11 +36,3 @@ async def browser(one_chromium: Browser) -> AsyncIterator[Browser]:
     yield one_chromium
     for context in one_chromium.contexts:
         await context.close()
-
-
-@pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with what is set when nothing is, for tests that leave it as they found it."""
-    folder = tmp_path_factory.mktemp("server")
-    with running_server(folder, SACCADE_RUNTIME__MAX_SESSIONS="8") as url:
-        yield url

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from playwright.async_api import Browser, FilePayload, Page, WebSocketRoute, expect
 
 from tests.conftest import PEOPLE
-from tests.e2e.browser import CHROMIUM, CLIENT
+from tests.e2e.browser import CHROMIUM, CLIENT, running_server
 from tests.engines.test_audio_file import encoded, tone
 
 pytestmark = [
@@ -29,6 +30,14 @@ SELFIE = PEOPLE / "P001" / "assets" / "amateur_selfie.jpg"
 
 MOUTH = {"x": 0.36, "y": 0.5, "w": 0.28, "h": 0.24}
 WHOLE = {"x": 0.0, "y": 0.0, "w": 1.0, "h": 1.0}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_server(
+        tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="4"
+    ) as url:
+        yield url
 
 
 class Console:
