@@ -182,32 +182,6 @@ async def test_the_page_understands_the_ice_servers_it_is_told(browser: Browser,
         link_header(settings),
     )
     assert used == ["stun:a.example", "turn:b.example:443?transport=tcp"]
-    logins = await page.evaluate(
-        """async () => {
-            let asked = 0;
-            window.fetch = async () => {
-                const login = `username="${++asked}:ann"; credential="c"`;
-                const headers = { Link: `<turn:b.example>; rel="ice-server"; ${login}` };
-                return new Response(null, { status: 200, headers });
-            };
-            const whep = await import("/whep.js");
-            const base = location.href;
-            const login = () => {
-                const player = new whep.WhepPlayer(() => {}, base);
-                const [{ username }] = player.pc.getConfiguration().iceServers;
-                player.close();
-                return username;
-            };
-            await whep.learnIceServers(base);
-            await whep.refreshIceServers(base);
-            const first = login();
-            const now = performance.now() + 61_000;
-            performance.now = () => now;
-            await whep.refreshIceServers(base);
-            return [first, login()];
-        }"""
-    )
-    assert logins == ["1:ann", "2:ann"]  # they expire: those of a minute ago are not used again
     await page.close()
 
 
@@ -221,7 +195,6 @@ async def test_the_self_test_finds_nothing_wrong_and_takes_no_place(
     await until(page, "window.saccadeCheck", 40)
     report = await page.evaluate("saccadeCheck")
     states = {name: found["state"] for name, found in report["results"].items()}
-    assert states.pop("relay") == "skip"  # there is none
     assert set(states.values()) == {"ok"}, report
     assert float(report["results"]["udp"]["value"].split()[0]) < 1000
     assert "VP8" in report["results"]["pictures"]["facts"]["Codecs"]
