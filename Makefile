@@ -1,9 +1,14 @@
 # Two commands matter: `make run` and `make test`. Both set up everything they need.
 
+# Some machines' images ask for no byte code: then each process compiles all that it imports, which
+# is 5 s of a server's start and, as tests start some forty, minutes of theirs.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest --durations=15
 
 .PHONY: run test test-llm check bench weights clean
 
@@ -16,10 +21,12 @@ test: $(VENV)/.test
 	-@tests/install_network.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-# First what computes, a process a core; then what runs in real time and wants them all.
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/engines tests/planner
-	$(BIN)/python -m pytest --ignore tests/engines --ignore tests/planner
+# Meanwhile one process compiles byte code and kernels, or each of those below would.
+	@$(PYTEST) --collect-only >/dev/null 2>&1 & $(BIN)/mypy && wait
+# First all that bear company, three processes on two cores, as many of them mostly wait. Then those
+# that want every core for themselves: what is marked `realtime`, and all of tests/e2e.
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m 'not realtime and not llm'
+	$(PYTEST) -m realtime tests/e2e tests/runtime tests/stream
 
 # The planner against a real language model: builds llama.cpp, some minutes the first time.
 test-llm: $(VENV)/.test .venv-llm/.done

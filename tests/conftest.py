@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tests.one_thread  # noqa: F401 - before what it speaks to is loaded
+
+# isort: split
 import gc
 import hashlib
 import shutil
@@ -15,6 +18,7 @@ from filelock import FileLock
 import engines
 from core import Portrait
 from engines.enrol import enrol
+from engines.rig import Rig, build_rig
 
 PEOPLE = Path(openpeople.__file__).parent / "data" / "curated"
 
@@ -29,6 +33,22 @@ def no_generator_unless_asked(tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Sessions show the puppet: whether the generator keeps up would depend on this machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("runtime.renderers.SHIPPED", tmp_path_factory.mktemp("nothing"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rigs_are_kept() -> Iterator[None]:
+    """Servers share what they prepare of a portrait: half a second of a core for each else."""
+    rigs: dict[tuple[str, int], Rig] = {}
+
+    def kept(portrait: Portrait, size: int) -> Rig:
+        asked = (portrait.id, size)
+        if asked not in rigs:
+            rigs[asked] = build_rig(portrait, size)
+        return rigs[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runtime.renderer.build_rig", kept)
         yield
 
 

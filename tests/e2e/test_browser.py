@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,11 +16,12 @@ import pytest
 from playwright.async_api import Browser, FilePayload, Page, WebSocketRoute, expect
 
 from tests.conftest import PEOPLE
-from tests.e2e.browser import CHROMIUM, CLIENT, chromium, running_server
+from tests.e2e.browser import CHROMIUM, CLIENT, running_server
 from tests.engines.test_audio_file import encoded, tone
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="session"),  # that of the shared browser
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
     # Playwright's driver leaves a transport to the garbage collector when its loop ends.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -37,12 +38,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="4"
     ) as url:
         yield url
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 class Console:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -11,12 +11,13 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Request, expect
 
-from tests.e2e.browser import CHROMIUM, chromium, running_server
+from tests.e2e.browser import CHROMIUM, running_server
 from tests.e2e.test_browser import Console, until
 from tests.e2e.test_connect import LIVE, living
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="session"),  # that of the shared browser
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -64,12 +65,6 @@ def base(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         SACCADE_RUNTIME__SIZE="256", SACCADE_STREAM__ALLOWED_ORIGINS=site,
     ) as url:  # fmt: skip
         yield url
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def test_a_page_of_another_origin_plays_speaks_and_gives_its_place_back(

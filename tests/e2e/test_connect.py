@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,12 +11,13 @@ from playwright.async_api import Browser, Page, expect
 
 from stream.ice import link_header
 from stream.settings import StreamSettings
-from tests.e2e.browser import CHROMIUM, chromium, running_server
+from tests.e2e.browser import CHROMIUM, running_server
 from tests.e2e.test_browser import Console, until
 from tests.stream.test_tls import self_signed
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="session"),  # that of the shared browser
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -30,12 +31,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         SACCADE_RUNTIME__SIZE="256",
     ) as url:  # fmt: skip
         yield url
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 class Offers:

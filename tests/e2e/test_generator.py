@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from statistics import median
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from engines.video.shipped import SHIPPED, graph_file
-from tests.e2e.browser import CHROMIUM, chromium, running_server
+from tests.e2e.browser import CHROMIUM, running_server
 from tests.e2e.test_browser import MOUTH, Console, bare
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.asyncio(loop_scope="session"),  # that of the shared browser
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
     pytest.mark.skipif(not graph_file(SHIPPED, "dit").exists(), reason="no weights are shipped"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -29,12 +30,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         SACCADE_RUNTIME__SIZE="256",
     ) as url:
         yield url
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def test_the_generator_speaks_and_is_guided(browser: Browser, base: str) -> None:

@@ -21,6 +21,8 @@ from runtime.timeline import PIECE
 from runtime.window import Window
 from tests.runtime.test_session import Flat
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> PortraitStore:
@@ -51,9 +53,9 @@ async def test_two_real_sessions_run_in_real_time(sessions: Sessions) -> None:
     began = time.monotonic()
     await asyncio.gather(*(frames(s, 50) for s in pair))
     took = time.monotonic() - began
-    assert took == pytest.approx(2.0, abs=0.4)
+    assert 1.6 < took < 3.5  # a machine that is slow gets it late, and nobody gets it early
     for session, start in zip(pair, before, strict=True):
-        assert (session.pts - start) / 16_000 == pytest.approx(took, abs=0.25)
+        assert (session.pts - start) / 16_000 == pytest.approx(took, abs=0.4)
 
 
 async def test_places_are_counted_while_they_are_being_made(sessions: Sessions) -> None:
@@ -196,7 +198,9 @@ async def test_after_a_stall_of_the_process_there_is_no_burst(sessions: Sessions
     assert session.stats.stalls == 1
 
 
-async def test_a_clock_that_jumps_moves_the_session_and_tears_nothing(store: PortraitStore) -> None:
+async def test_a_clock_that_jumps_moves_the_session_and_tears_nothing(
+    store: PortraitStore, caplog: pytest.LogCaptureFixture
+) -> None:
     """A laptop that slept: what was to be shown meanwhile is not sent afterwards."""
     ahead = [0.0]
     async with Sessions(
@@ -209,8 +213,11 @@ async def test_a_clock_that_jumps_moves_the_session_and_tears_nothing(store: Por
         for session, task in zip(pair, listening, strict=True):
             pts, at = await task
             assert all(b - a == PIECE for a, b in zip(pts, pts[1:], strict=False))
-            assert at[-1] - at[0] == pytest.approx(49 * 0.04, abs=0.3)
-            assert session.stats.stalls == 1
+            # Neither at once nor in an hour; a machine that is slow may stall by itself.
+            assert 49 * 0.04 - 0.3 < at[-1] - at[0] < 6
+            moves = [vars(r) for r in caplog.records if r.msg == "clock moved"]
+            far = [m["late_ms"] > 3_000_000 for m in moves if m["session"] == session.id]
+            assert sum(far) == 1 and len(far) == session.stats.stalls
 
 
 async def test_a_viewer_that_takes_nothing_costs_nobody_else_a_frame(sessions: Sessions) -> None:

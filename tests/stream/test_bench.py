@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from core import WINDOW_FRAMES
 from engines.video.guidance import FRAME
 from engines.video.schedule import WINDOW
@@ -25,6 +27,7 @@ def test_work_is_counted_in_the_graph(networks_folder: Path) -> None:
     assert work.floor(rate=1000, memory=10, width=4) == 4
 
 
+@pytest.mark.realtime
 async def test_back_ends_and_sessions_are_measured(networks_folder: Path) -> None:
     found = back_end(networks_folder, "openvino", 1, 1)
     assert 0 < found["step_ms"] < found["window_ms"]

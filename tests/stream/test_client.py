@@ -136,6 +136,7 @@ async def test_what_nobody_takes_is_bounded_and_the_newest_stays() -> None:
     assert [item async for item in inbox.items()] == [7, 8, 9]
 
 
+@pytest.mark.realtime
 async def test_what_comes_is_saved_as_a_file(live: Live, tmp_path: Path) -> None:
     path = tmp_path / "saved.mp4"
     async with await connect(live.base) as avatar, saving(avatar, path):

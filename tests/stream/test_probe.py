@@ -150,6 +150,7 @@ def test_beeps_after_a_stall_do_not_make_a_drift() -> None:
     assert not outliers(x, 5e-3 * x).any(), "a drift is none, however strong"
 
 
+@pytest.mark.realtime
 async def test_lips_and_voice_of_a_real_stream_are_together_at_a_real_receiver(
     store: PortraitStore,
 ) -> None:

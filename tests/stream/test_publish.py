@@ -245,7 +245,7 @@ async def test_a_busy_server_is_asked_again_when_it_says(live: Live, there: Endp
     assert "503" in (await reached(live, session, "retrying"))["reason"]
     touched = live.sessions.get(session["id"]).limits.touched
     await reached(live, session, "live")
-    assert 2.0 <= time.monotonic() - began < 6
+    assert 2.0 <= time.monotonic() - began < 10
     assert live.sessions.get(session["id"]).limits.touched > touched  # it was not idle meanwhile
 
 

@@ -132,6 +132,11 @@ class Vowels(AudioStreamTrack):
         self._sound = (vowel(60.0)[: 16_000 * 10] * 32767).astype(np.int16).repeat(3)
         self._at = 0
 
+    @property
+    def sent(self) -> int:
+        """Samples until now, at 16 kHz."""
+        return self._at // 3
+
     async def recv(self) -> av.AudioFrame:
         await asyncio.sleep(0.02)
         part = self._sound[self._at : self._at + 960]
@@ -168,16 +173,17 @@ async def test_a_second_microphone_does_not_talk_into_the_first(live: Live) -> N
         push(samples, cause, live=live)
 
     living.push_audio = counted  # type: ignore[method-assign]
+    microphone = Vowels()
     async with (
-        viewer(live, session, microphone=Vowels()) as first,
+        viewer(live, session, microphone=microphone) as first,
         viewer(live, session, microphone=Vowels()) as second,
     ):
         await asyncio.gather(first.frames("audio", 10), second.frames("audio", 10))
         pushed.clear()
-        began = time.monotonic()
+        began = microphone.sent
         await first.frames("audio", 50)
-        pace = sum(pushed) / (time.monotonic() - began)
-    assert 10_000 < pace < 22_000  # one microphone's 16,000 samples a second
+        said = microphone.sent - began  # some of it is on its way, as was some of before
+    assert 0.6 * said < sum(pushed) < 1.5 * said
 
 
 async def test_who_wants_only_the_picture_gets_it(live: Live) -> None:
@@ -299,7 +305,7 @@ async def test_connecting_and_leaving_leaves_nothing_behind(live: Live) -> None:
     await once()
     await asyncio.sleep(0.5)
     before, sockets = len(asyncio.all_tasks()), open_files()
-    for _ in range(30):
+    for _ in range(12):
         await once()
     await asyncio.sleep(1.0)
     assert len(asyncio.all_tasks()) <= before + 2
@@ -336,6 +342,7 @@ async def test_viewers_share_an_encoder_and_one_that_joins_is_not_kept_waiting(l
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.realtime
 async def test_a_viewer_comes_back_within_a_second_after_a_cut(live: Live) -> None:
     """Half a second of everything lost: what is missing is resent or a key frame is sent."""
     session = await live.session()

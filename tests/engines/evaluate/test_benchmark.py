@@ -82,12 +82,21 @@ def clips(tmp_path_factory: pytest.TempPathFactory, portrait: Portrait) -> Path:
     return folder
 
 
-def asked(source: Path, out: Path, *rows: str) -> argparse.Namespace:
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each process of each run would compile the same networks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+        yield
+
+
+def asked(source: Path, out: Path, *rows: str, workers: int = 1) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     run_command.add_arguments(parser)
     return parser.parse_args(
         [str(source), "--out", str(out), "--extractor", "mesh", "--seconds", str(FRAMES / FPS),
-         "--workers", "2", "--rows", *rows]
+         "--workers", str(workers), "--rows", *rows]
     )  # fmt: skip
 
 
@@ -97,7 +106,7 @@ def finished(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     out = tmp_path_factory.mktemp("runs") / "first"
     rows = ("film", "still", "warp:keypoints", "puppet:keypoints", "puppet:inverted",
             "puppet:label", "puppet:other-label")  # fmt: skip
-    run_command.run(asked(clips, out, *rows), quiet)
+    run_command.run(asked(clips, out, *rows, workers=2), quiet)
     yield load_run(out)
 
 
