@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -30,15 +31,15 @@ from stream.messages import (
     parse,
 )
 from stream.problems import status_of
+from stream.share import Share
 
 log = logging.getLogger(__name__)
 
 MAX_ERRORS: Final = 20
 "Bad messages in a row after which the socket is closed: such a client is not speaking to us."
-SEND_TIMEOUT: Final = 15.0
-"Seconds a client may refuse to read."
 POLICY_VIOLATION: Final = 1008
 TRY_AGAIN: Final = 1013
+_DONE: Final = object()
 
 
 class Protocol:
@@ -137,35 +138,66 @@ def encode(event: Event, number: int) -> str:
     return json.dumps(message, separators=(",", ":"))
 
 
-async def serve(socket: WebSocket, session: Session, labels: list[dict[str, str]]) -> None:
-    """Run one accepted socket until either side ends it."""
+async def serve(
+    socket: WebSocket,
+    session: Session,
+    labels: list[dict[str, str]],
+    *,
+    share: Share,
+    patience: float,
+) -> None:
+    """Run one accepted socket until either side ends it.
+
+    Args:
+        socket: The socket.
+        session: What it commands.
+        labels: Told in ``hello``.
+        share: Time for the commands of all the session's sockets.
+        patience: Seconds a client may refuse to read.
+    """
     async with session.subscribe() as feed:
         feed.put(Event("hello", {"session": session.info(), "labels": labels}, session.pts))
         protocol = Protocol(session, feed.put)
-        reader = asyncio.create_task(_read(socket, protocol), name=f"control {session.id}")
+        reader = asyncio.create_task(_read(socket, protocol, share), name=f"control {session.id}")
         try:
-            await _write(socket, session, feed, reader)
+            await _write(socket, session, feed, reader, patience)
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
             protocol.end()
 
 
-async def _read(socket: WebSocket, protocol: Protocol) -> None:
+async def _read(socket: WebSocket, protocol: Protocol, share: Share) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         while protocol.errors < MAX_ERRORS:
             message = await socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            steps: Iterator[None] = iter(())
             if (text := message.get("text")) is not None:
-                protocol.text(text)
+                steps = map(protocol.text, [text])
             elif (data := message.get("bytes")) is not None:
-                for _ in protocol.sound(data):
-                    await asyncio.sleep(0)
+                steps = protocol.sound(data)
+            for _ in _timed(steps, share):
+                await asyncio.sleep(share.wait(time.monotonic()))  # at least one turn for others
+
+
+def _timed(steps: Iterator[None], share: Share) -> Iterator[None]:
+    """Take the steps; what they took goes to ``share``. There is a last one, as some have none."""
+    more = True
+    while more:
+        began = time.monotonic()
+        more = next(steps, _DONE) is not _DONE
+        share.spent(time.monotonic() - began)
+        yield
 
 
 async def _write(
-    socket: WebSocket, session: Session, feed: EventFeed, reader: asyncio.Task[None]
+    socket: WebSocket,
+    session: Session,
+    feed: EventFeed,
+    reader: asyncio.Task[None],
+    patience: float,
 ) -> None:
     """Send events until the session ends, the client leaves, or it stops reading."""
     reader.add_done_callback(lambda _: feed.close())
@@ -173,7 +205,7 @@ async def _write(
     try:
         async for event in feed:
             number += 1
-            async with asyncio.timeout(SEND_TIMEOUT):
+            async with asyncio.timeout(patience):
                 await socket.send_text(encode(event, number))
         with contextlib.suppress(RuntimeError):  # the client may have closed it already
             await socket.close(POLICY_VIOLATION if reader.done() else 1000)
