@@ -118,6 +118,8 @@ class Avatar:
         self.http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT)
         self.session: dict[str, Any] = {}
         "What ``POST /v1/sessions`` answered."
+        self.turn = 0
+        "Counts interruptions, anybody's, as far as they are known here."
         self.peer: RTCPeerConnection | None = None
         self._ends = ends
         self._socket: ClientConnection | None = None
@@ -145,9 +147,10 @@ class Avatar:
 
     # --- commands: return, once accepted, the id that the events they cause carry as ``cause`` ---
 
-    async def say(self, text: str) -> str:
-        """Speak a text; texts queue. Raises SaccadeError, as all commands."""
-        return await self.send("say", text=text)
+    async def say(self, text: str, *, turn: int | None = None) -> str:
+        """Speak a text; texts queue. Raises SaccadeError, as all commands; Conflict when it was
+        meant for a `turn` that is over."""
+        return await self.send("say", text=text, turn=turn)
 
     async def behave(self, **fields: Any) -> str:
         """Change what the eyes mean: ``label``, ``instruction``, ``eyes``."""
@@ -160,6 +163,13 @@ class Avatar:
     async def interrupt(self) -> str:
         """Stop speaking."""
         return await self.send("interrupt")
+
+    async def audio_start(
+        self, rate: int = SAMPLE_RATE, channels: int = 1, *, live: bool = False,
+        turn: int | None = None,
+    ) -> str:  # fmt: skip
+        """What `audio` sends from now on. With a `turn`, none of it is spoken in another one."""
+        return await self.send("audio_start", rate=rate, channels=channels, live=live, turn=turn)
 
     async def audio(self, pcm: bytes) -> None:
         """Speech as it is made: PCM16 mono, 16 kHz unless an ``audio_start`` was sent."""
@@ -246,7 +256,9 @@ class Avatar:
             self._socket = socket = await open_socket(
                 str(where.copy_with(scheme=scheme)), additional_headers=self.auth
             )
-            self._events.put(json.loads(await socket.recv()))  # hello: we may in
+            hello = json.loads(await socket.recv())  # we may in
+            self.turn = hello["session"]["turn"]
+            self._events.put(hello)
         except ConnectionClosed as closed:
             kind = REFUSALS.get(closed.rcvd.code if closed.rcvd else 0, Unavailable)
             reason = closed.rcvd.reason if closed.rcvd else "The control socket was lost."
@@ -267,6 +279,8 @@ class Avatar:
             self._lost()
 
     def _settle(self, event: dict[str, Any]) -> None:
+        if event["type"] == "interrupted":
+            self.turn = event["turn"]
         answered = self._waiting.get(event.get("cause") or "")
         if answered is None or answered.done():
             return

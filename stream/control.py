@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from core import SaccadeError
+from core import F32, SAMPLE_RATE, Conflict, SaccadeError
 from runtime.events import Event, EventFeed
 from runtime.session import Session
-from stream.ingest import PcmStream
+from stream.ingest import PcmStream, Runs
 from stream.messages import (
     VERSION,
     Attend,
@@ -42,13 +42,28 @@ TRY_AGAIN: Final = 1013
 _DONE: Final = object()
 
 
+class StaleTurn(Conflict):
+    """Speech for a turn that an interruption has ended; ``facts["turn"]`` is the present one."""
+
+    code = "stale-turn"
+
+
 class Protocol:
     """One socket's conversation with one session. No I/O: replies are handed to ``reply``."""
 
-    def __init__(self, session: Session, reply: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        reply: Callable[[Event], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._session = session
         self._reply = reply
+        self._clock = clock
         self._pcm = PcmStream()
+        self._runs = Runs(session.turn)
+        self._form = (SAMPLE_RATE, 1)
+        "Rate and channels."
         self._live = False
         self._streaming = False
         self._cause: str | None = None
@@ -73,24 +88,44 @@ class Protocol:
         try:
             pcm.check(data)
             for part in pcm.slices(data):
-                self._streaming = True
-                self._session.push_audio(pcm.push(part), self._cause, live=self._live)
+                self._speak(pcm.push(part))
                 yield
         except SaccadeError as error:
             self._refuse(error, self._cause)
         else:
             self.errors = 0
 
+    def _speak(self, sound: F32) -> None:
+        """Sound for a turn that is over is not heard; of a microphone's little is under way."""
+        session = self._session
+        fits = self._runs.fits(sound, session.turn, self._clock())
+        if fits or self._live:
+            self._streaming = True
+            session.push_audio(sound, self._cause, live=self._live)
+
+    def _begin(self, turn: int | None = None) -> None:
+        """What follows is another run, meant for that turn or the present one."""
+        self._streaming = False
+        self._pcm = PcmStream(*self._form)
+        now = self._session.turn
+        self._runs.begin(now if turn is None else turn, named=turn is not None)
+
+    def _check(self, turn: int | None) -> None:
+        now = self._session.turn
+        if turn not in (None, now):
+            raise StaleTurn(f"That was meant for turn {turn}; this is turn {now}.", turn=now)
+
     def end(self) -> None:
-        """The socket is gone: what it streamed is over."""
-        if self._streaming:
+        """The socket is gone: what it streamed is over, unless an interruption has ended it."""
+        if self._streaming and (self._live or self._runs.now(self._session.turn)):
             self._session.end_audio(self._cause)
-            self._streaming = False
+        self._streaming = False
 
     def _run(self, command: Command) -> None:
         session, cause = self._session, command.id
         match command:
-            case Say(text=text):
+            case Say(text=text, turn=turn):
+                self._check(turn)
                 session.say(text, cause)
             case Behave(label=label, instruction=instruction, eyes=eyes):
                 unknown = session.behave(
@@ -102,15 +137,17 @@ class Protocol:
                 session.attend(state, cause)
             case Interrupt():
                 session.interrupt(cause)
-                self._streaming = False
-            case AudioStart(rate=rate, channels=channels, live=live):
+                self._begin()
+            case AudioStart(rate=rate, channels=channels, live=live, turn=turn):
                 self.end()
-                self._pcm = PcmStream(rate, channels)
-                self._live, self._cause = live, cause
+                self._form, self._live, self._cause = (rate, channels), live, cause
+                self._begin(turn)
+                self._check(turn)
             case AudioEnd():
                 if self._streaming:
-                    session.push_audio(self._pcm.flush(), self._cause, live=self._live)
+                    self._speak(self._pcm.flush())
                 self.end()
+                self._begin()
         self._reply(Event("ok", {}, session.pts, cause))
 
     def _refuse(self, error: SaccadeError, cause: str | None) -> None:
