@@ -19,7 +19,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
@@ -118,11 +118,33 @@ def _bind_all(addresses: Sequence[str], port: int) -> list[socket.socket] | None
     return sockets
 
 
+class Listener(StunProtocol):
+    """ICE on one socket, deaf to media of strangers.
+
+    aioice hands on whatever comes from wherever, and aiortc's DTLS transport breaks on an empty
+    datagram (``data[0]``): anybody who guesses a port could end a viewer's connection. Once a pair
+    is nominated, media come from addresses that connectivity checks were exchanged with; those
+    that change their address have new checks first (RFC 8445 section 7.3.1.3).
+    """
+
+    receiver: Connection
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        """See asyncio. What begins with 0 to 3 is STUN (RFC 7983 section 7)."""
+        packet = cast(bytes, data)
+        if packet and (packet[0] < 4 or self._known(addr[:2])):
+            super().datagram_received(data, addr)
+
+    def _known(self, addr: tuple[Any, ...]) -> bool:
+        pairs = self.receiver._check_list
+        return not self.receiver._nominated or any(pair.remote_addr == addr for pair in pairs)
+
+
 async def _listen(connection: Connection, sock: socket.socket, component: int) -> StunProtocol:
     """ICE on a bound socket; its local candidate is the socket's own address."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     loop = asyncio.get_running_loop()
-    _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(connection), sock=sock)
+    _, protocol = await loop.create_datagram_endpoint(lambda: Listener(connection), sock=sock)
     host, port = sock.getsockname()[:2]
     protocol.local_candidate = _host(host, port, component, LOCAL_PREFERENCE)
     return protocol
@@ -169,7 +191,7 @@ async def _ask_servers(
         allocation = relayed_candidate(
             component=component,
             hide_related_address=False,
-            protocol_factory=lambda: StunProtocol(connection),
+            protocol_factory=lambda: Listener(connection),
             turn_server=connection.turn_server,
             turn_username=connection.turn_username,
             turn_password=connection.turn_password,

@@ -7,12 +7,14 @@ import contextlib
 import json
 import os
 import resource
+import secrets
 import shutil
 import socket as sockets
 import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +24,15 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    RTCP_RTPFB_NACK,
+    RtcpPsfbPacket,
+    RtcpRtpfbPacket,
+    pack_remb_fci,
+)
 from websockets.exceptions import ConnectionClosed
 
 from runtime.portraits import PortraitStore
@@ -30,7 +41,8 @@ from stream.share import BURST, Share
 from tests.e2e.browser import ROOT, free_port, wait_ready
 from tests.stream.conftest import Live
 from tests.stream.test_app import socket_of, until
-from tests.stream.test_viewer import viewer
+from tests.stream.test_viewer import Viewer, viewer
+from tests.stream.test_whep import offer
 
 MOST = 60
 SETTINGS = {
@@ -128,7 +140,10 @@ async def undisturbed(live: Live) -> AsyncIterator[None]:
     counts, answered = Counts(), list[float]()
     arrived = counts.arrived
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aiortc.rtcrtpreceiver.get_decoder", lambda codec: counts)
+        decoders = iter([counts])  # others are not counted
+        patch.setattr(
+            "aiortc.rtcrtpreceiver.get_decoder", lambda codec: next(decoders, Counts())
+        )
         async with viewer(live, session, sound=False), socket_of(live, session) as control:
             async with asyncio.timeout(10):
                 while len(arrived) < 10:  # noqa: ASYNC110 - of another thread
@@ -143,24 +158,26 @@ async def undisturbed(live: Live) -> AsyncIterator[None]:
                     await asyncio.sleep(0.1)
 
             task = asyncio.create_task(command())
-            first = time.monotonic()
-            await asyncio.sleep(1.0)
+            times = [time.monotonic()]
             try:
-                began = time.monotonic()
+                await asyncio.sleep(1.0)
+                times.append(time.monotonic())
                 yield
-                await asyncio.sleep(max(0.0, began + 1.0 - time.monotonic()))
+                await asyncio.sleep(max(0.0, times[1] + 1.0 - time.monotonic()))
+                times.append(time.monotonic())
+                await asyncio.sleep(1.0)
+                times.append(time.monotonic())
             finally:
                 task.cancel()
                 (end,) = await asyncio.gather(task, return_exceptions=True)
-            over = time.monotonic()
-    usual = sum(first < at < began for at in arrived) / (began - first)
-    rate = sum(began < at < over for at in arrived) / (over - began)
-    gap = max(np.diff([began, *(at for at in arrived if began < at < over), over]))
-    print(f"{usual:.1f} → {rate:.1f} pictures/s, gap {gap:.2f} s, answers {max(answered):.3f} s")
+    before, rate, after = np.histogram(arrived, times)[0] / np.diff(times)
+    between = [times[1], *(at for at in arrived if times[1] < at < times[2]), times[2]]
+    gap, answer = max(np.diff(between)), max(answered)
+    print(f"{before:.0f}, {rate:.0f}, {after:.0f} pictures/s, gap {gap:.2f} s, answer {answer:.2f} s")
     assert isinstance(end, asyncio.CancelledError), end
-    if usual < 20:
-        pytest.skip("This machine is too busy to tell.")
-    assert rate > 0.6 * usual and gap < 1 and max(answered) < 1
+    if min(before, after) < 18:
+        pytest.skip("This machine is too busy with other things to tell.")
+    assert rate > 0.5 * min(before, after) and gap < 1.5 and answer < 1
 
 
 def address(live: Live) -> tuple[str, int]:
@@ -256,28 +273,29 @@ async def test_a_body_that_keeps_coming_may_take_its_time(strict: Server) -> Non
     writer.close()
 
 
-def narrow(live: Live) -> sockets.socket:
+@pytest.fixture
+def narrow(strict: Server) -> Iterator[sockets.socket]:
     """A connection whose side takes hardly anything."""
-    raw = sockets.socket()
-    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 2048)
-    raw.connect(address(live))
-    raw.setblocking(False)
-    return raw
+    with sockets.socket() as raw:
+        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 2048)
+        raw.connect(address(strict))
+        raw.setblocking(False)
+        yield raw
 
 
-async def test_a_client_that_does_not_take_its_answer_is_cut(strict: Server) -> None:
+async def test_a_client_that_does_not_take_its_answer_is_cut(
+    strict: Server, narrow: sockets.socket
+) -> None:
     files, memory = strict.files, strict.memory
-    raw = narrow(strict)
     ask = b"GET /style.css HTTP/1.1\r\nHost: x\r\n\r\n"
     loop = asyncio.get_running_loop()
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(10):
             while True:  # each answer is 40 KB, until the server's side is full, too
-                await loop.sock_sendall(raw, ask)
+                await loop.sock_sendall(narrow, ask)
                 await asyncio.sleep(0.001)
-    await strict.frees(files)
+    await strict.frees(files - 1)
     assert strict.memory < memory + 20
-    raw.close()
 
 
 async def test_500_connections_at_once_keep_nobody_out(strict: Server) -> None:
@@ -339,24 +357,25 @@ async def gone(raw: sockets.socket) -> bytes:
     return got
 
 
-async def test_pings_of_a_client_that_does_not_read_are_no_memory(strict: Server) -> None:
+async def test_pings_of_a_client_that_does_not_read_are_no_memory(
+    strict: Server, narrow: sockets.socket
+) -> None:
     session = await strict.session()
     files, memory = strict.files, strict.memory
-    raw = narrow(strict)
-    await bare(strict, session, raw)
+    await bare(strict, session, narrow)
     storm, sent = masked(9, bytes(100)) * 300, 0
     loop = asyncio.get_running_loop()
     async with undisturbed(strict):
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(2):
                 while True:
-                    await loop.sock_sendall(raw, storm)
+                    await loop.sock_sendall(narrow, storm)
                     sent += len(storm)
                     await asyncio.sleep(0)
         assert strict.memory < memory + 40
     assert 1 << 20 < sent < 30 << 20
-    raw.close()
-    await strict.frees(files + 1)
+    narrow.close()
+    await strict.frees(files)
 
 
 @pytest.mark.parametrize("piece", [bytes(60_000), b""], ids=["too large", "too many"])
@@ -414,6 +433,88 @@ async def drained(socket: Any) -> None:
     with contextlib.suppress(ConnectionClosed):
         while True:
             await socket.recv()
+
+
+# --- viewers ----------------------------------------------------------------------------------
+
+
+async def test_offers_and_candidates_without_end_are_refused_and_hold_up_nobody(
+    strict: Server,
+) -> None:
+    session = await strict.session()
+    headers = {"Content-Type": "application/sdp"} | strict.auth(session)
+    sdp, statuses = await offer(), Counter[int]()
+    files = strict.files
+    async with undisturbed(strict):
+        made = await strict.http.post(session["whep"], headers=headers, content=sdp)
+        resource = made.headers["location"]
+        told = headers | {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*"}
+        for count in range(100):
+            lines = "".join(
+                f"a=candidate:1 1 udp 2130706431 192.0.2.{n} {1024 + count} typ host\r\n"
+                for n in range(4)
+            )
+            patched = await strict.http.patch(
+                resource, headers=told, content=f"m=audio 9 RTP 0\r\na=mid:0\r\n{lines}"
+            )
+            statuses[patched.status_code] += 1
+        for _ in range(40):
+            made = await strict.http.post(session["whep"], headers=headers, content=sdp)
+            statuses[made.status_code] += 1
+        await strict.http.delete(
+            f"/v1/sessions/{session['id']}", headers=strict.auth(session)
+        )
+    assert statuses == {204: 16, 422: 84, 201: 15, 503: 25}
+    await strict.frees(files + 8)  # those of the other session
+
+
+def flood_of(viewer: Viewer) -> list[bytes]:
+    """Feedback that a broken or hostile viewer may send; nothing before it has got anything."""
+    (video,) = [r for r in viewer.pc.getReceivers() if r.track.kind == "video"]
+    ssrc = next(iter(video._RTCRtpReceiver__remote_streams), 0)  # type: ignore[attr-defined]
+    if not ssrc:
+        return []
+    own = 1
+    remb = [pack_remb_fci(rate, [ssrc]) for rate in (0, 1, 30_000, 1 << 62)]
+    return [
+        bytes(packet)
+        for packet in (
+            RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=own, media_ssrc=ssrc),
+            RtcpPsfbPacket(fmt=RTCP_PSFB_FIR, ssrc=own, media_ssrc=ssrc),
+            RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=own, media_ssrc=ssrc, lost=[*range(200)]),
+            *(RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=own, media_ssrc=ssrc, fci=f) for f in remb),
+            RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=own, media_ssrc=ssrc, fci=b"REMB"),
+            RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=own, media_ssrc=ssrc, fci=secrets.token_bytes(40)),
+        )
+    ]
+
+
+async def test_storms_of_feedback_and_garbage_on_the_media_port_hold_up_nobody(
+    strict: Server,
+) -> None:
+    """PLI, FIR, NACK, REMB from a viewer; datagrams of anybody."""
+    session = await strict.session()
+    memory = strict.memory
+    async with undisturbed(strict), viewer(strict, session, sound=False) as hostile:
+        async with asyncio.timeout(10):
+            while not hostile.tracks or not (packets := flood_of(hostile)):
+                await asyncio.sleep(0.05)
+        dtls = hostile.pc.getTransceivers()[0].receiver.transport
+        local = dtls.transport._connection._nominated[1]
+        port = local.remote_candidate.port
+        with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as stranger:
+            began, sent = time.monotonic(), 0
+            while time.monotonic() - began < 2:
+                while sent < 1000 * (time.monotonic() - began):
+                    await dtls._send_rtp(packets[sent % len(packets)])
+                    kind = (b"", b"\x00\x01", b"\x16\xfe\xfd", b"\x80\xc8")[sent % 4]
+                    stranger.sendto(kind + secrets.token_bytes(sent % 900),
+                                    (local.remote_candidate.host, port))
+                    sent += 1
+                await asyncio.sleep(0.005)
+        shown = await strict.http.get(f"/v1/sessions/{session['id']}", headers=strict.auth(session))
+        assert shown.json()["viewers"] == 1, "not even the hostile viewer is lost"
+    assert strict.memory < memory + 60
 
 
 def test_work_is_bounded_to_its_share_and_a_little_is_never_kept_waiting() -> None:
