@@ -79,9 +79,7 @@ def acceptable(accept: str | None, kind: str) -> bool:
 class BodyLimit:
     """ASGI middleware: a body that grows past the limit, or trickles, is refused as it arrives."""
 
-    def __init__(
-        self, app: ASGIApp, *, limit: int, larger: dict[str, int], timeout: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, larger: dict[str, int], timeout: float) -> None:
         """Args:
         app: What is behind it.
         limit: Bytes.
@@ -117,7 +115,9 @@ class BodyLimit:
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(
-                    408, "The body takes too long to arrive; send it again.", {"Connection": "close"}
+                    408,
+                    "The body takes too long to arrive; send it again.",
+                    {"Connection": "close"},
                 ) from None
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))

@@ -96,14 +96,14 @@ class Http(H11Protocol):
 
     def pause_writing(self) -> None:
         """The client does not take what is sent; see asyncio."""
-        super().pause_writing()  # type: ignore[no-untyped-call]
+        super().pause_writing()
         timeout = self.config.settings.write_timeout
         self._stalled = self.loop.call_later(timeout, self._cut)
 
     def resume_writing(self) -> None:
         """It does again; see asyncio."""
         self._unstall()
-        super().resume_writing()  # type: ignore[no-untyped-call]
+        super().resume_writing()
 
     def _await_head(self) -> None:
         self._stop_waiting()

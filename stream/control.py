@@ -248,7 +248,7 @@ async def _write(
             await socket.close(POLICY_VIOLATION if reader.done() else 1000)
     except TimeoutError:
         log.warning("control socket does not read", extra={"session": session.id})
-        with contextlib.suppress(TimeoutError, RuntimeError):
+        with contextlib.suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
             async with asyncio.timeout(1):  # the close frame waits behind what is not read
                 await socket.close(TRY_AGAIN)
     except (WebSocketDisconnect, RuntimeError):

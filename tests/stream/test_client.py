@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from core import Conflict, SAMPLES_PER_FRAME, Busy, InvalidInput, NotAllowed, NotFound, Unavailable
+from core import SAMPLES_PER_FRAME, Busy, Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
 from runtime.portraits import PortraitStore
 from runtime.settings import RuntimeSettings
 from stream.bench import babble

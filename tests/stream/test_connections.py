@@ -141,13 +141,12 @@ async def undisturbed(live: Live) -> AsyncIterator[None]:
     arrived = counts.arrived
     with pytest.MonkeyPatch.context() as patch:
         decoders = iter([counts])  # others are not counted
-        patch.setattr(
-            "aiortc.rtcrtpreceiver.get_decoder", lambda codec: next(decoders, Counts())
-        )
+        patch.setattr("aiortc.rtcrtpreceiver.get_decoder", lambda codec: next(decoders, Counts()))
         async with viewer(live, session, sound=False), socket_of(live, session) as control:
             async with asyncio.timeout(10):
                 while len(arrived) < 10:  # noqa: ASYNC110 - of another thread
                     await asyncio.sleep(0.05)
+
             async def command() -> None:
                 while True:
                     asked = time.monotonic()
@@ -173,7 +172,9 @@ async def undisturbed(live: Live) -> AsyncIterator[None]:
     before, rate, after = np.histogram(arrived, times)[0] / np.diff(times)
     between = [times[1], *(at for at in arrived if times[1] < at < times[2]), times[2]]
     gap, answer = max(np.diff(between)), max(answered)
-    print(f"{before:.0f}, {rate:.0f}, {after:.0f} pictures/s, gap {gap:.2f} s, answer {answer:.2f} s")
+    print(
+        f"{before:.0f}, {rate:.0f}, {after:.0f} pictures/s, gap {gap:.2f} s, answer {answer:.2f} s"
+    )
     assert isinstance(end, asyncio.CancelledError), end
     if min(before, after) < 18:
         pytest.skip("This machine is too busy with other things to tell.")
@@ -242,9 +243,13 @@ async def test_a_connection_that_trickles_after_its_first_request_is_cut(strict:
     [("/v1/sessions", "application/json"), ("/v1/check", "application/sdp"),
      ("/v1/portraits", "image/png")],
 )  # fmt: skip
-async def test_a_body_that_trickles_is_refused_with_408(strict: Server, path: str, kind: str) -> None:
+async def test_a_body_that_trickles_is_refused_with_408(
+    strict: Server, path: str, kind: str
+) -> None:
     reader, writer = await opened(strict)
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 4000\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 4000\r\n\r\n"
+    )
     writer.write(head.encode())
     sending = asyncio.create_task(dribble(writer, b"a" * 400))
     began = time.monotonic()
@@ -253,7 +258,7 @@ async def test_a_body_that_trickles_is_refused_with_408(strict: Server, path: st
     assert time.monotonic() - began < 2
     sending.cancel()
     writer.close()
-    assert 'saccade_sessions 0.0' in (await strict.http.get('/metrics')).text
+    assert "saccade_sessions 0.0" in (await strict.http.get("/metrics")).text
 
 
 async def test_a_body_that_keeps_coming_may_take_its_time(strict: Server) -> None:
@@ -461,9 +466,7 @@ async def test_offers_and_candidates_without_end_are_refused_and_hold_up_nobody(
         for _ in range(40):
             made = await strict.http.post(session["whep"], headers=headers, content=sdp)
             statuses[made.status_code] += 1
-        await strict.http.delete(
-            f"/v1/sessions/{session['id']}", headers=strict.auth(session)
-        )
+        await strict.http.delete(f"/v1/sessions/{session['id']}", headers=strict.auth(session))
     assert statuses == {204: 16, 422: 84, 201: 15, 503: 25}
     await strict.frees(files + 8)  # those of the other session
 
@@ -474,19 +477,15 @@ def flood_of(viewer: Viewer) -> list[bytes]:
     ssrc = next(iter(video._RTCRtpReceiver__remote_streams), 0)  # type: ignore[attr-defined]
     if not ssrc:
         return []
-    own = 1
     remb = [pack_remb_fci(rate, [ssrc]) for rate in (0, 1, 30_000, 1 << 62)]
-    return [
-        bytes(packet)
-        for packet in (
-            RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=own, media_ssrc=ssrc),
-            RtcpPsfbPacket(fmt=RTCP_PSFB_FIR, ssrc=own, media_ssrc=ssrc),
-            RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=own, media_ssrc=ssrc, lost=[*range(200)]),
-            *(RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=own, media_ssrc=ssrc, fci=f) for f in remb),
-            RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=own, media_ssrc=ssrc, fci=b"REMB"),
-            RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=own, media_ssrc=ssrc, fci=secrets.token_bytes(40)),
-        )
+    packets: list[RtcpPsfbPacket | RtcpRtpfbPacket] = [
+        RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=1, media_ssrc=ssrc),
+        RtcpPsfbPacket(fmt=RTCP_PSFB_FIR, ssrc=1, media_ssrc=ssrc),
+        RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=ssrc, lost=[*range(200)]),
     ]
+    for fci in (*remb, b"REMB", secrets.token_bytes(40)):
+        packets.append(RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=ssrc, fci=fci))
+    return [bytes(packet) for packet in packets]
 
 
 async def test_storms_of_feedback_and_garbage_on_the_media_port_hold_up_nobody(
@@ -497,7 +496,7 @@ async def test_storms_of_feedback_and_garbage_on_the_media_port_hold_up_nobody(
     memory = strict.memory
     async with undisturbed(strict), viewer(strict, session, sound=False) as hostile:
         async with asyncio.timeout(10):
-            while not hostile.tracks or not (packets := flood_of(hostile)):
+            while not (packets := flood_of(hostile)):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.05)
         dtls = hostile.pc.getTransceivers()[0].receiver.transport
         local = dtls.transport._connection._nominated[1]
@@ -508,8 +507,9 @@ async def test_storms_of_feedback_and_garbage_on_the_media_port_hold_up_nobody(
                 while sent < 1000 * (time.monotonic() - began):
                     await dtls._send_rtp(packets[sent % len(packets)])
                     kind = (b"", b"\x00\x01", b"\x16\xfe\xfd", b"\x80\xc8")[sent % 4]
-                    stranger.sendto(kind + secrets.token_bytes(sent % 900),
-                                    (local.remote_candidate.host, port))
+                    stranger.sendto(
+                        kind + secrets.token_bytes(sent % 900), (local.remote_candidate.host, port)
+                    )
                     sent += 1
                 await asyncio.sleep(0.005)
         shown = await strict.http.get(f"/v1/sessions/{session['id']}", headers=strict.auth(session))
