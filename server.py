@@ -19,7 +19,6 @@ from dataclasses import field, fields
 from pathlib import Path
 from typing import Literal
 
-import uvicorn
 from pydantic import ValidationError, field_validator
 from pydantic.dataclasses import dataclass
 from pydantic_settings import (
@@ -39,6 +38,7 @@ from runtime.portraits import PortraitStore
 from runtime.sessions import Sessions
 from runtime.settings import PlannerSettings, RuntimeSettings
 from stream.app import create_app
+from stream.connections import Config
 from stream.drain import DrainingServer
 from stream.gather import resolved
 from stream.logs import configure_logging
@@ -130,9 +130,8 @@ async def serve(settings: Settings) -> None:
     async with Sessions(store, None, settings.runtime, writers=writers) as sessions:
         voice = sessions.voice = await opening  # the portrait warms up meanwhile
         app = create_app(sessions, transport, settings.data / "recordings")
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, ws="websockets-sansio", ws_max_size=1 << 20,
-            timeout_graceful_shutdown=3, ssl_certfile=settings.tls_certificate,
+        config = Config(
+            app, transport, timeout_graceful_shutdown=3, ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
         )  # fmt: skip
         scheme, port = "https" if secure else "http", listener.getsockname()[1]

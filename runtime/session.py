@@ -116,6 +116,8 @@ class Session:
         "What is planned and has not left."
         self.eyes = _strength(eyes)
         "How strongly the eyes are guided."
+        self.turn = 0
+        "Counts interruptions: what was meant for an earlier turn is not to be spoken."
         self.warned = False
         self._clock = clock
         self._frame = 0
@@ -256,6 +258,7 @@ class Session:
     def interrupt(self, cause: str | None = None) -> None:
         """Stop speaking: everything queued goes, what is about to sound fades within 60 ms."""
         self._touch()
+        self.turn += 1
         self._utterances.interrupt()
         self._said = ""
         self._plan_again()
@@ -271,7 +274,7 @@ class Session:
         if ended is not None:
             self._emit("speech", {"phase": "ended", "interrupted": True}, ended.cause)
         self._fire(Signal.INTERRUPTED, cause)
-        self._emit("interrupted", {"dropped": dropped, **heard}, cause)
+        self._emit("interrupted", {"dropped": dropped, **heard, "turn": self.turn}, cause)
 
     # --- listeners ---------------------------------------------------------------------------
 
@@ -316,6 +319,7 @@ class Session:
             "unknown": self.unknown,
             "eyes": self.eyes if self.renderer.guided else None,
             "state": self.state.value,
+            "turn": self.turn,
             "viewers": self.viewers,
             "pts": self.pts,
             "expires_in": self.expires_in(self._clock()),

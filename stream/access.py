@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import secrets
@@ -20,6 +21,8 @@ from stream.prefix import inside
 SUBPROTOCOL: Final = "saccade.v1"
 TOKEN_PREFIX: Final = "token."
 "Browsers can not set headers on a socket: the token may come as a second subprotocol."
+BODY_RATE: Final = 32 * 1024
+"Bytes a second that a body has to bring, once its time is over."
 
 
 class Tokens:
@@ -75,12 +78,18 @@ def acceptable(accept: str | None, kind: str) -> bool:
 
 
 class BodyLimit:
-    """ASGI middleware: a body that grows past the limit is refused while it arrives."""
+    """ASGI middleware: a body that grows past the limit, or trickles, is refused as it arrives."""
 
-    def __init__(self, app: ASGIApp, *, limit: int, larger: dict[str, int]) -> None:
-        """``larger`` holds other limits by patterns of whole paths."""
+    def __init__(self, app: ASGIApp, *, limit: int, larger: dict[str, int], timeout: float) -> None:
+        """Args:
+        app: What is behind it.
+        limit: Bytes.
+        larger: Other limits, by patterns of whole paths.
+        timeout: Seconds a body may take, and one more for each `BODY_RATE` bytes of it.
+        """
         self._app = app
         self._limit = limit
+        self._timeout = timeout
         self._larger = {re.compile(path): other for path, other in larger.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,13 +106,23 @@ class BodyLimit:
         if announced.isdecimal() and int(announced) > limit:
             await problems.problem(413, "content-too-large", detail)(scope, receive, send)
             return
-        seen = 0
+        seen, complete, began = 0, False, asyncio.get_running_loop().time()
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, complete
+            end = None if complete else began + self._timeout + seen / BODY_RATE
+            try:
+                async with asyncio.timeout_at(end):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(
+                    408,
+                    "The body takes too long to arrive; send it again.",
+                    {"Connection": "close"},
+                ) from None
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
+                complete = not message.get("more_body", False)
                 if seen > limit:
                     raise HTTPException(413, detail)
             return message

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
 from fastapi.responses import JSONResponse
@@ -23,6 +25,7 @@ from stream.prefix import shown
 from stream.probe_mark import overlay
 from stream.problems import may_answer
 from stream.settings import StreamSettings
+from stream.share import Share
 
 SESSIONS = "/v1/sessions"
 NOT_THERE = 4404
@@ -97,6 +100,7 @@ def session_routes(
     router = APIRouter(tags=["sessions"])
     opened = Depends(opener(sessions, tokens))
     sockets: Counter[Session] = Counter()
+    shares: WeakKeyDictionary[Session, Share] = WeakKeyDictionary()
 
     @router.get("/v1/labels")
     async def list_labels() -> list[dict[str, str]]:
@@ -167,9 +171,12 @@ def session_routes(
             await socket.close(control.TRY_AGAIN, "Too many control sockets.")
             return
         sockets[session] += 1
+        share = shares.setdefault(session, Share(settings.command_share, time.monotonic()))
         try:
             with about(session.id):
-                await control.serve(socket, session, label_list())
+                await control.serve(
+                    socket, session, label_list(), share=share, patience=settings.write_timeout
+                )
         finally:
             sockets[session] -= 1
             if not sockets[session]:

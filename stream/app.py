@@ -84,7 +84,7 @@ def create_app(
     )
     problems.install(app)
     files = dict.fromkeys((PORTRAITS, SPEECH_PATHS), settings.max_upload)
-    app.add_middleware(BodyLimit, limit=MAX_BODY, larger=files)
+    app.add_middleware(BodyLimit, limit=MAX_BODY, larger=files, timeout=settings.body_timeout)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -30,6 +30,7 @@ from runtime.portraits import PortraitStore
 from runtime.sessions import Sessions
 from runtime.settings import RuntimeSettings
 from stream.app import create_app
+from stream.connections import Config
 from stream.impaired import Relay
 from stream.settings import StreamSettings
 
@@ -51,7 +52,7 @@ async def serve(size: int) -> None:
         store = PortraitStore(Path(folder), limit=4)
         async with Sessions(store, None, runtime) as sessions:
             app = create_app(sessions, StreamSettings(max_viewers=64))
-            config = uvicorn.Config(app, port=0, log_config=None, ws="websockets-sansio")
+            config = Config(app, StreamSettings(), port=0)
             server = uvicorn.Server(config)
             running = asyncio.create_task(server.serve())
             while not (server.started and sessions.ready):  # noqa: ASYNC110 - flags

@@ -25,8 +25,10 @@ import httpx
 from aiortc import RTCPeerConnection
 
 from core import (
+    SAMPLE_RATE,
     AudioChunk,
     Busy,
+    Conflict,
     NotAllowed,
     NotFound,
     SaccadeError,
@@ -119,6 +121,8 @@ class Avatar:
         self.http = http
         self.session: dict[str, Any] = {}
         "What ``POST /v1/sessions`` answered."
+        self.turn = 0
+        "Counts interruptions, anybody's, as far as they are known here."
         self._wanted, self._sees = wanted, media
         self._on_receiver, self._patience = on_receiver, patience
         self._control: Control | None = None
@@ -151,9 +155,10 @@ class Avatar:
 
     # --- commands: return, once accepted, the id that the events they cause carry as ``cause`` ---
 
-    async def say(self, text: str) -> str:
-        """Speak a text; texts queue. Raises SaccadeError, as all commands."""
-        return await self.send("say", text=text)
+    async def say(self, text: str, *, turn: int | None = None) -> str:
+        """Speak a text; texts queue. Raises SaccadeError, as all commands; Conflict when it was
+        meant for a `turn` that is over."""
+        return await self.send("say", text=text, turn=turn)
 
     async def behave(self, **fields: Any) -> str:
         """Change what the eyes mean: ``label``, ``instruction``, ``eyes``."""
@@ -166,6 +171,13 @@ class Avatar:
     async def interrupt(self) -> str:
         """Stop speaking."""
         return await self.send("interrupt")
+
+    async def audio_start(
+        self, rate: int = SAMPLE_RATE, channels: int = 1, *, live: bool = False,
+        turn: int | None = None,
+    ) -> str:  # fmt: skip
+        """What `audio` sends from now on. With a `turn`, none of it is spoken in another one."""
+        return await self.send("audio_start", rate=rate, channels=channels, live=live, turn=turn)
 
     async def audio(self, pcm: bytes) -> None:
         """Speech as it is made: PCM16 mono, 16 kHz unless an ``audio_start`` was sent."""
@@ -243,7 +255,8 @@ class Avatar:
                 await control.open(where, self.auth)
                 self._control = control
                 if self._format is not None:
-                    await control.ask(self._format)
+                    with contextlib.suppress(Conflict):  # its turn ended meanwhile
+                        await control.ask(self._format)
                 self._changed.set()
             if self._sees and (self._media is None or self._media.lost.is_set()):
                 if self._media is not None:
@@ -263,6 +276,10 @@ class Avatar:
 
     def _on_event(self, event: Event) -> None:
         self._pts = event["pts"]
+        if event["type"] == "hello":
+            self.turn = event["session"]["turn"]
+        elif event["type"] == "interrupted":
+            self.turn = event["turn"]
         if event["type"] == "expiring":
             self._draining = event["reason"] == "drain"
         self._events.put(event)

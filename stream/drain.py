@@ -69,9 +69,10 @@ class DrainingServer(uvicorn.Server):
 
     async def _drain(self) -> None:
         sessions, began = self._sessions, time.monotonic()
-        log.info(
-            "draining; a second signal ends at once",
-            extra={"sessions": len(sessions.list()), "seconds": self._seconds},
+        watched = self._watched() if self._seconds else 0
+        log.warning(
+            "waiting for those who watch; Ctrl-C again ends now" if watched else "stopping",
+            extra={"watched": watched, "seconds": self._seconds},
         )
         sessions.drain(self._seconds)
         try:
@@ -84,5 +85,6 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
             log.info("drained", extra={"after_s": round(time.monotonic() - began, 1)})
 
-    def _watched(self) -> bool:
-        return any(session.viewers for session in self._sessions.list())
+    def _watched(self) -> int:
+        """Sessions that somebody watches."""
+        return sum(bool(session.viewers) for session in self._sessions.list())

@@ -28,6 +28,7 @@ from aiortc import RTCIceCandidate, RTCIceServer, RTCIceTransport
 from aiortc.rtcicetransport import candidate_from_aioice, connection_kwargs
 
 from core import Busy, Unavailable
+from stream.listener import Listener
 from stream.relay import reason, relayed
 from stream.sdpfrag import write_fragment
 from stream.settings import StreamSettings
@@ -126,7 +127,7 @@ async def _listen(connection: Connection, sock: socket.socket, component: int) -
     """ICE on a bound socket; its local candidate is the socket's own address."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     loop = asyncio.get_running_loop()
-    _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(connection), sock=sock)
+    _, protocol = await loop.create_datagram_endpoint(lambda: Listener(connection), sock=sock)
     host, port = sock.getsockname()[:2]
     protocol.local_candidate = _host(host, port, component, LOCAL_PREFERENCE)
     return protocol

@@ -19,6 +19,12 @@ SLICE: Final = 0.25
 "Seconds of sound that are resampled at once: 7 ms of work at the least convenient rate."
 
 
+PAUSE: Final = SAMPLE_RATE // 2
+"Samples: a pause this long ends an utterance, where nothing else tells."
+SILENCE: Final = 1e-3
+"Loudest sample of silence: -60 dBFS."
+
+
 class PcmStream:
     """PCM16 little endian, in pieces of any length, as one continuous run of sound."""
 
@@ -56,6 +62,42 @@ class PcmStream:
         """End the run: the last samples."""
         self._rest = b""
         return self._resampler.flush()
+
+
+class Runs:
+    """To which turn of the conversation a client's sound belongs. Pure.
+
+    Another client may interrupt while this one is sending: what it sends until it has learnt of
+    that, or for the rest of the utterance if it does not care, is not to be spoken in the new turn.
+    So sound belongs to the turn that its *run* began in. A client ends a run with a command. For
+    those that only ever send sound, half a second of silence does, sent or not.
+    """
+
+    def __init__(self, turn: int) -> None:
+        self._turn = turn
+        self._named = False
+        self._quiet = 0
+        "Samples of silence, up to now."
+        self._heard = 0.0
+        "When the last sound came."
+
+    def begin(self, turn: int, *, named: bool = False) -> None:
+        """What follows is meant for that turn; ``named``: and for no other, pauses or not."""
+        self._turn, self._named, self._quiet = turn, named, 0
+
+    def now(self, turn: int) -> bool:
+        """Whether the present turn is that of the run."""
+        return self._turn == turn
+
+    def fits(self, sound: F32, turn: int, now: float) -> bool:
+        """Whether float32 ``[N]`` at 16 kHz, come at ``now``, seconds, is meant for ``turn``."""
+        pause = round((now - self._heard) * SAMPLE_RATE)
+        if not self._named and max(self._quiet, pause) >= PAUSE:
+            self._turn = turn
+        loud = np.flatnonzero(np.abs(sound) > SILENCE)
+        self._quiet = len(sound) - 1 - int(loud[-1]) if len(loud) else self._quiet + len(sound)
+        self._heard = now
+        return self._turn == turn
 
 
 class RtpAudio:

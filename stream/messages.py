@@ -16,6 +16,11 @@ MAX_TEXT: Final = 16_384
 Id = Annotated[str, Field(max_length=64)]
 
 
+Turn = Annotated[int | None, Field(ge=0)]
+"""The turn it is meant for, as `hello` and `interrupted` tell it: refused once there was another
+interruption. None for whichever it is."""
+
+
 class Command(BaseModel):
     """What all commands share."""
 
@@ -29,6 +34,7 @@ class Say(Command):
 
     type: Literal["say"]
     text: str
+    turn: Turn = None
 
 
 class Behave(Command):
@@ -62,6 +68,7 @@ class AudioStart(Command):
     channels: Literal[1, 2] = 1
     live: bool = False
     "A microphone: late audio is dropped, speech is told by voice activity."
+    turn: Turn = None
 
 
 class AudioEnd(Command):

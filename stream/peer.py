@@ -28,7 +28,7 @@ from stream.broadcast import Broadcast, Broadcasts
 from stream.ice import ice_servers
 from stream.ingest import Floor, RtpAudio
 from stream.media_clock import with_clocks
-from stream.offer import Offer, hidden, reachable
+from stream.offer import MAX_CANDIDATES, Offer, hidden, reachable
 from stream.pacer import Pacer
 from stream.restart import IcePath
 from stream.sdpfrag import Fragment, credentials, write_fragment
@@ -91,6 +91,8 @@ class Peer:
         self._closing: asyncio.Task[None] | None = None
         self._hides = False
         self._senders: dict[str, MediaSender] = {}
+        self._candidates = 0
+        "Told since the last restart."
         self._paths: list[IcePath] = []
         "One when media sections are bundled, as browsers do."
         self._pc.on("connectionstatechange", self._changed)
@@ -170,7 +172,14 @@ class Peer:
         return (heard[1] - heard[0]) - (seen[1] - seen[0])
 
     async def add_candidate(self, candidate: RTCIceCandidate | None) -> None:
-        """A trickled candidate; None says that there are no more. Late ones change nothing."""
+        """A trickled candidate; None says that there are no more. Late ones change nothing.
+
+        Raises:
+            InvalidInput: There were too many: each is tried with each of ours, and kept.
+        """
+        self._candidates += candidate is not None
+        if self._candidates > MAX_CANDIDATES:
+            raise InvalidInput(f"A viewer has at most {MAX_CANDIDATES} candidates; restart ICE.")
         if candidate is None:
             if self._hides:
                 return
@@ -200,7 +209,7 @@ class Peer:
         if self._closing is not None or not path.connected:
             raise Conflict("There is no connection to restart; POST a new offer instead.")
         local, secret, told = await path.restart(ufrag, password)
-        self.ufrag, self._hides = ufrag, False
+        self.ufrag, self._hides, self._candidates = ufrag, False, 0
         self.etag = new_etag()
         log.info("viewer restarts ICE", extra={"session": self.session.id})
         return write_fragment(local, secret, told, media=fragment.media)

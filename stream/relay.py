@@ -16,9 +16,10 @@ from typing import Final
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import StunProtocol
 from aioice.stun import TransactionFailed, TransactionTimeout
 from aioice.turn import create_turn_endpoint
+
+from stream.listener import Listener
 
 REFRESH: Final = 240
 "Seconds after which a viewer's channel is bound again, and with it the permission."
@@ -26,7 +27,7 @@ GOODBYE: Final = 1.0
 "Seconds that closing waits for the server; it is told again in the background."
 
 
-class Relay(StunProtocol):
+class Relay(Listener):
     """ICE over an allocation, which ends with it."""
 
     async def close(self) -> None:

@@ -47,6 +47,16 @@ class StreamSettings:
     "Control sockets of one session."
     max_upload: int = 32 * 1024 * 1024
     "Bytes of one file, portrait or speech."
+    max_connections: int = 500
+    "TCP connections at once; one more takes the place of the one that waits longest for a request."
+    header_timeout: float = 10.0
+    "Seconds the head of a request may take to arrive."
+    body_timeout: float = 20.0
+    "Seconds a body may take to arrive, and one more for each 32 KiB of it."
+    write_timeout: float = 15.0
+    "Seconds in which a client has to take something of its answer, or of its events."
+    command_share: float = 0.1
+    "Share of the event loop's time that one session's commands may take; faster ones wait."
     connect_timeout: float = 20.0
     "A peer that is not connected after this many seconds is closed."
     disconnect_grace: float = 10.0

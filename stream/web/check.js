@@ -64,6 +64,11 @@ function judge(results) {
     const [first] = bad;
     return ["bad", "Something is in the way", `${first}: ${lower(results[nameOf(first)].text)}`];
   }
+  const untested = LIST.filter(([name]) => results[name].state === "skip").map(([, title]) => title);
+  if (untested.length) {
+    const rest = Object.values(results).some(({ state }) => state === "warn") ? "works, with reservations" : "is fine";
+    return ["warn", "Not everything was tested", `Not tested: ${untested.join(", ").toLowerCase()}. The rest ${rest}; see below.`];
+  }
   if (results.page.state === "warn" || results.microphone.state === "warn") {
     return ["warn", "You can watch and type, but not speak", "The avatar's picture and sound get here. The microphone does not work on this page; see below."];
   }

@@ -151,7 +151,7 @@ export interface ServerEvent {
 
 export interface HelloEvent extends ServerEvent {
   type: "hello";
-  session: { id: string; state: State; portrait: unknown; [field: string]: unknown };
+  session: { id: string; state: State; turn: number; portrait: unknown; [field: string]: unknown };
   labels: { name: string; title: string; description: string }[];
 }
 export interface StateEvent extends ServerEvent {
@@ -182,6 +182,8 @@ export interface StatsEvent extends ServerEvent {
 export interface InterruptedEvent extends ServerEvent {
   type: "interrupted";
   dropped: boolean;
+  /** The turn that begins. */
+  turn: number;
 }
 export interface ExpiringEvent extends ServerEvent {
   type: "expiring";
@@ -233,6 +235,8 @@ export class Saccade {
   /** How often the connection found another way to the same session. */
   readonly restarts: number;
   readonly microphoneIsOn: boolean;
+  /** Counts interruptions, anybody's, as far as they are known here. */
+  readonly turn: number;
 
   /** @returns stops telling `handler` */
   on<T extends keyof Events>(type: T, handler: (event: Events[T]) => void): () => void;
@@ -254,8 +258,11 @@ export class Saccade {
   // Commands resolve once the server has accepted them, with the id that is the `cause` of the
   // events that follow, and reject with a Problem.
 
-  /** Speak a text; texts queue. */
-  say(text: string): Promise<string>;
+  /**
+   * Speak a text; texts queue. With a `turn` it rejects with `stale-turn` when an interruption has
+   * ended that one: read `turn` when you begin to think of an answer.
+   */
+  say(text: string, options?: { turn?: number }): Promise<string>;
   /** What the eyes mean, from now on; before there is a session, for the next one. */
   behave(fields: Pick<SessionOptions, "label" | "instruction" | "eyes">): Promise<string>;
   /** What the conversation is at: the user talks, your model works, neither. */
@@ -265,7 +272,8 @@ export class Saccade {
   send(type: string, fields?: object): Promise<string>;
   /**
    * Speech as it is made: PCM16, little endian, mono, 16 kHz unless an `audio_start` was sent.
-   * Dropped while there is no connection. Send `audio_end` when it is over.
+   * Dropped while there is no connection. Send `audio_end` when it is over. After
+   * `send("audio_start", { turn })` none of it is spoken in another turn.
    */
   sendAudio(pcm: ArrayBuffer): void;
   /** Speak a sound file. */

@@ -29,6 +29,7 @@ export class Saccade {
   #waiting = [];
   #meter = null;
   #listening = null;
+  #turn = 0;
 
   /** @param {import("./saccade.js").Options} options */
   constructor({ video, surface, base = HOME, session = {}, keep = null }) {
@@ -80,6 +81,11 @@ export class Saccade {
     return this.#call.player?.restarts ?? 0;
   }
 
+  /** Counts interruptions, anybody's. */
+  get turn() {
+    return this.#turn;
+  }
+
   get microphoneIsOn() {
     return this.#microphone.isOn;
   }
@@ -111,8 +117,8 @@ export class Saccade {
     await stopped;
   }
 
-  say(text) {
-    return this.send("say", { text });
+  say(text, { turn } = {}) {
+    return this.send("say", { text, turn });
   }
 
   async behave(fields) {
@@ -182,6 +188,8 @@ export class Saccade {
   }
 
   #hear(event) {
+    if (event.type === "hello") this.#turn = event.session.turn;
+    if (event.type === "interrupted") this.#turn = event.turn;
     if (event.type === "hello" && this.#microphone.isOn) this.#announceMicrophone();
     this.#tell(event);
     this.#tell(event, "event");

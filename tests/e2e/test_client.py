@@ -84,6 +84,9 @@ async def test_a_page_of_another_origin_plays_speaks_and_gives_its_place_back(
     await until(page, f"{spoken}'started')")
     cut = await page.evaluate("app.avatar.interrupt()")
     await until(page, f"app.seen.some(e => e.type === 'interrupted' && e.cause === '{cut}')")
+    assert await page.evaluate("app.avatar.turn") == 1
+    stale = "app.avatar.say('Of before.', { turn: 0 }).catch(e => e.code)"
+    assert await page.evaluate(stale) == "stale-turn"
     refused = await page.evaluate(
         "app.avatar.behave({ label: 'nosuch' })"
         ".catch(e => [e instanceof app.Problem, e.code, e.status, e.message])"

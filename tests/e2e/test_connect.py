@@ -232,6 +232,22 @@ async def test_the_self_test_finds_nothing_wrong_and_takes_no_place(
     await page.close()
 
 
+async def test_the_self_test_says_what_it_could_not_test(browser: Browser, base: str) -> None:
+    page = await browser.new_page()
+    await page.route("**/v1/sessions", lambda route: route.fulfill(
+        status=503, content_type="application/problem+json",
+        body='{"type": "urn:saccade:full", "status": 503, "detail": "All places are taken."}',
+    ))  # fmt: skip
+    await page.goto(f"{base}/check")
+    await until(page, "window.saccadeCheck", 40)
+    results = await page.evaluate("saccadeCheck.results")
+    assert results["pictures"]["state"] == "skip"
+    verdict = page.get_by_test_id("verdict")
+    await expect(verdict).to_contain_text("Not everything was tested")
+    await expect(verdict).to_contain_text("first picture")
+    await page.close()
+
+
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with HTTPS of its own, at an address that leads nowhere (RFC 5737)."""

@@ -159,7 +159,7 @@ async def test_an_interruption_tells_what_had_been_heard(portrait: Portrait) -> 
     share = told[0]["heard_ms"] / 2000
     assert text.startswith(told[0]["text"]) and text[len(told[0]["text"])] == " "
     assert len(told[0]["text"]) == pytest.approx(share * len(text), abs=6)
-    assert told[1] == {"dropped": False, "heard_ms": 0, "text": ""}
+    assert told[1] == {"dropped": False, "heard_ms": 0, "text": "", "turn": 3}
     await session.close()
 
 

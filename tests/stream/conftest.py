@@ -18,6 +18,7 @@ from runtime.portraits import PortraitStore
 from runtime.sessions import Sessions
 from runtime.settings import RuntimeSettings
 from stream.app import create_app
+from stream.connections import Config
 from stream.settings import StreamSettings
 
 TWO = RuntimeSettings(size=256, max_sessions=2)
@@ -66,13 +67,8 @@ async def serving(
     async with Sessions(store, None, runtime) as sessions:
         listener = socket.create_server(("127.0.0.1", port))
         port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            create_app(sessions, settings, recordings),
-            log_config=None,
-            ws="websockets-sansio",
-            ws_max_size=1 << 20,
-            timeout_graceful_shutdown=2,
-        )
+        app = create_app(sessions, settings, recordings)
+        config = Config(app, settings, timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
 

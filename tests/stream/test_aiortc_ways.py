@@ -8,6 +8,8 @@ import inspect
 from typing import Any
 
 import pytest
+from aioice import Connection
+from aioice.ice import StunProtocol
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
@@ -161,3 +163,13 @@ def test_a_lost_network_is_noticed_in_time(monkeypatch: pytest.MonkeyPatch) -> N
         assert name in inspect.getsource(ice.Connection), "the connection reads the constant"
     aiortc_ways.tune_ice(9.0)
     assert (ice.CONSENT_FAILURES, ice.CONSENT_INTERVAL) == (3, 3.0)
+
+
+async def test_an_empty_datagram_still_breaks_aiortc_and_strangers_are_still_handed_on() -> None:
+    """Both are why `stream.listener.Listener` is there; without them it can go."""
+    source = inspect.getsource(RTCDtlsTransport._recv_next)
+    assert "data[0]" in source and "if not data" not in source
+    handed = Connection(ice_controlling=False)
+    StunProtocol(handed).receiver.data_received(b"", 1)
+    assert await handed._queue.get() == (b"", 1)
+    assert handed._check_list == [] and handed._nominated == {}

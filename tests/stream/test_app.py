@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -14,13 +15,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from runtime.events import FEED_LIMIT
 from runtime.portraits import PortraitStore
 from runtime.sessions import Sessions
 from runtime.settings import RuntimeSettings
 from stream.app import create_app
 from stream.settings import StreamSettings
 from tests.conftest import PEOPLE
-from tests.stream.conftest import Live
+from tests.stream.conftest import Live, serving
 
 SELFIE = PEOPLE / "P001" / "assets" / "amateur_selfie.jpg"
 
@@ -363,18 +365,21 @@ async def test_an_oversized_message_closes_the_socket_with_1009(live: Live) -> N
     assert caught.value.rcvd is not None and caught.value.rcvd.code == 1009
 
 
-async def test_a_client_that_does_not_read_is_let_go(
-    live: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stream.control.SEND_TIMEOUT", 0.3)
-    session = await live.session()
-    living = live.sessions.get(session["id"])
-    async with socket_of(live, session, max_queue=1) as socket:
-        await until(socket, "hello")
-        async with asyncio.timeout(10):
-            while living._events.feeds:
-                for _ in range(50):
-                    living._emit("state", {"filler": secrets.token_hex(50_000)})
-                await asyncio.sleep(0.02)
-        socket.transport.abort()
-    assert living.state == "idle"  # the session lives on
+async def test_a_client_that_does_not_read_is_let_go(store: PortraitStore) -> None:
+    """Also its connection, though it takes nothing of what was sent, not even the close frame."""
+    async with serving(store, write_timeout=0.3) as live:
+        session = await live.session()
+        living = live.sessions.get(session["id"])
+        async with socket_of(live, session, max_queue=1) as socket:
+            await until(socket, "hello")
+            files = len(os.listdir("/proc/self/fd"))
+            async with asyncio.timeout(10):
+                while living._events.feeds:
+                    for _ in range(50):
+                        living._emit("state", {"filler": secrets.token_hex(50_000)})
+                    assert all(len(feed._events) <= FEED_LIMIT for feed in living._events.feeds)
+                    await asyncio.sleep(0.02)
+                while len(os.listdir("/proc/self/fd")) >= files:  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(0.02)
+            socket.transport.abort()
+        assert living.state == "idle"  # the session lives on

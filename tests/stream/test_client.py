@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from core import SAMPLES_PER_FRAME, Busy, InvalidInput, NotAllowed, NotFound, Unavailable
+from core import SAMPLES_PER_FRAME, Busy, Conflict, InvalidInput, NotAllowed, NotFound, Unavailable
 from runtime.portraits import PortraitStore
 from runtime.settings import RuntimeSettings
 from stream.bench import babble
@@ -44,7 +44,7 @@ async def test_pictures_sound_and_events_of_streamed_speech(live: Live) -> None:
         steps = [b.pts - a.pts for a, b in pairwise(pictures)]
         assert min(steps) > 0 and steps.count(SAMPLES_PER_FRAME) > len(steps) // 2
         pcm = (babble(0.6) * 20_000).astype("<i2").tobytes()
-        started = await avatar.send("audio_start")
+        started = await avatar.audio_start(turn=avatar.turn)
         await avatar.audio(pcm)
         await avatar.audio_end()
         await event(avatar, started, type="speech", phase="started")
@@ -59,6 +59,9 @@ async def test_pictures_sound_and_events_of_streamed_speech(live: Live) -> None:
                     break
         cut = await avatar.interrupt()
         await event(avatar, cut, type="interrupted")
+        assert avatar.turn == 1
+        with pytest.raises(Conflict, match="turn 0"):
+            await avatar.say("Of before.", turn=0)
         with pytest.raises(InvalidInput, match="nosuch"):
             await avatar.behave(label="nosuch")
         await avatar.behave(instruction="look left")

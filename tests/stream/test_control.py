@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,12 @@ class Talk:
     def __init__(self, portrait: Portrait, voice: ToneVoice | None = None) -> None:
         self.session: Session = make(portrait, voice)
         self.replies: list[Event] = []
-        self.protocol = Protocol(self.session, self.replies.append)
+        self.now = 100.0
+        self.protocol = self.another()
+
+    def another(self) -> Protocol:
+        """Another client's socket."""
+        return Protocol(self.session, self.replies.append, lambda: self.now)
 
     def sound(self, data: bytes) -> None:
         for _ in self.protocol.sound(data):
@@ -151,3 +157,100 @@ def test_events_go_out_with_version_number_and_cause() -> None:
     assert wire == {
         "v": 1, "id": "e7", "cause": "m1", "type": "speech", "pts": 640, "phase": "started",
     }  # fmt: skip
+
+
+PIECE = (vowel(0.5) * 32767).astype("<i2").tobytes()
+
+
+def spoken(talk: Talk) -> bool:
+    """Whether anything is heard in the next second."""
+    return any(np.abs(w.audio.samples).max() > 0.01 for w in run(talk.session, 25))
+
+
+def interrupted(talk: Talk, **start: object) -> Talk:
+    """A client streams; another one interrupts, and the fade is over."""
+    talk.send(type="audio_start", **start)
+    talk.sound(PIECE)
+    run(talk.session, 5)
+    other = talk.another()
+    other.text('{"type": "interrupt"}')
+    run(talk.session, 5)
+    return talk
+
+
+@pytest.mark.parametrize("start", [{}, {"turn": 0}, {"rate": 48_000, "channels": 2}])
+def test_sound_sent_before_another_s_interruption_was_known_is_not_spoken_in_the_new_turn(
+    portrait: Portrait, start: dict[str, object]
+) -> None:
+    talk = interrupted(Talk(portrait), **start)
+    for _ in range(8):
+        talk.now += 0.1
+        talk.sound(PIECE)
+        assert not spoken(talk)
+    talk.send(type="audio_end")
+    assert not spoken(talk) and not [r for r in talk.replies if r.type == "error"]
+    talk.sound(PIECE)  # another utterance
+    assert spoken(talk)
+
+
+@pytest.mark.parametrize("command", [{"type": "interrupt"}, {"type": "audio_start", "turn": 1}])
+def test_a_client_that_has_learnt_of_it_goes_on_at_once(
+    portrait: Portrait, command: dict[str, object]
+) -> None:
+    talk = interrupted(Talk(portrait), turn=0)
+    talk.sound(PIECE[:1001])  # cut in the middle of a sample
+    talk.send(**command)
+    talk.sound(PIECE)
+    assert talk.session._speech.waiting == len(PIECE) // 2, "from its first sample"
+    assert spoken(talk)
+
+
+@pytest.mark.parametrize("silence", ["nothing", "zeros"])
+def test_half_a_second_of_silence_begins_an_utterance_of_who_only_sends_sound(
+    portrait: Portrait, silence: str
+) -> None:
+    talk = interrupted(Talk(portrait))
+    talk.sound(PIECE)
+    if silence == "zeros":
+        talk.sound(bytes(16_000))
+    else:
+        talk.now += 0.6
+    assert not spoken(talk)
+    talk.sound(PIECE)
+    assert spoken(talk)
+    named = interrupted(Talk(portrait), turn=0)
+    named.sound(PIECE)
+    named.now += 5
+    named.sound(PIECE)
+    assert not spoken(named), "it was meant for turn 0, however late"
+
+
+def test_what_names_a_turn_that_is_over_is_refused_and_its_sound_dropped(
+    portrait: Portrait,
+) -> None:
+    talk = interrupted(Talk(portrait, ToneVoice()))
+    for command in ({"type": "say", "text": "Old."}, {"type": "audio_start"}):
+        reply = talk.send(id="late", turn=0, **command)
+        assert (reply.type, reply.cause, reply.data["code"]) == ("error", "late", "stale-turn")
+        assert reply.data["status"] == 409 and reply.data["turn"] == 1
+    talk.sound(PIECE)
+    assert not spoken(talk)
+    assert talk.send(type="audio_start", turn=1).type == "ok"
+    talk.sound(PIECE)
+    assert spoken(talk)
+
+
+def test_a_microphone_is_not_held_back(portrait: Portrait) -> None:
+    talk = interrupted(Talk(portrait), live=True)
+    talk.sound(PIECE)
+    assert spoken(talk)
+
+
+def test_who_leaves_after_an_interruption_does_not_end_the_new_speaker(portrait: Portrait) -> None:
+    talk = interrupted(Talk(portrait))
+    other = talk.another()
+    for _ in other.sound(PIECE):
+        pass
+    talk.protocol.end()
+    segment = talk.session._voice._stream
+    assert segment is not None and segment.open

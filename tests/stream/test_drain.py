@@ -115,6 +115,8 @@ async def test_sigterm_while_a_session_streams_lets_it_play_and_ctrl_c_then_ends
             assert refused.json()["type"] == "urn:saccade:draining"
             ready = await live.http.get("/readyz")
             assert ready.status_code == 503 and ready.json()["status"] == "draining"
+            (waiting,) = [line for line in lines(server.log) if "Ctrl-C" in line["message"]]
+            assert waiting["level"] == "warning" and waiting["watched"] == 1
             metrics = (await live.http.get("/metrics")).text
             assert "saccade_draining 1.0" in metrics
             assert 'saccade_rejections_total{reason="draining"} 1.0' in metrics
@@ -146,9 +148,12 @@ async def over(server: DrainingServer) -> float:
     return time.monotonic() - began
 
 
-async def test_nobody_is_waited_for_when_nobody_watches(sessions: Sessions) -> None:
+async def test_nobody_is_waited_for_when_nobody_watches(
+    sessions: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
     session = await sessions.create()
     assert await over(begin(sessions, 60.0)) < 1.5
+    assert "Ctrl-C" not in caplog.text
     assert sessions.ends == {"drain": 1} and session.state == "closed"
 
 
