@@ -1,8 +1,10 @@
 """Speech waiting to be spoken: segments in order, taken a frame at a time.
 
 A *segment* is one utterance or one streamed run of audio. While it is open, running dry is an
-*underrun* (the voice is late: hold the pose), not silence (the voice has nothing to say). Pure: no
-clock, no tasks, no I/O.
+*underrun* (the voice is late: hold the pose), not silence (the voice has nothing to say). A voice
+that is slower than speech has to pause somewhere; it does so where it is quiet, between words or in
+the closure of a consonant, before it would break off in the middle of a vowel. Pure: no clock, no
+tasks, no I/O.
 """
 
 from __future__ import annotations
@@ -13,12 +15,28 @@ from typing import Final
 
 import numpy as np
 
-from core import F32, SAMPLE_RATE, SAMPLES_PER_FRAME, Busy
+from core import F32, FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Busy
 
 FADE_SAMPLES: Final = SAMPLE_RATE * 60 // 1000
 "60 ms: an interrupt fades what plays, which is heard as stopping, not as a click."
 EDGE_SAMPLES: Final = SAMPLE_RATE * 4 // 1000
 "4 ms ramp where an underrun breaks or resumes the sound."
+SLOW: Final = 0.9
+"A voice that makes less than this share of real time will run dry."
+TELLING: Final = FPS
+"Frames of supply after which that can be told."
+MEMORY: Final = 4 * FPS
+"Frames of supply that count; of older ones half."
+PIECE: Final = 6
+"Frames between two pieces of a steady supply, at most; longer ones are silences of the source."
+LOW: Final = SAMPLE_RATE * 240 // 1000
+"Samples waiting below which a slow voice pauses at the next quiet frame."
+GATHERED: Final = SAMPLE_RATE * 400 // 1000
+"And at which it goes on: pauses are fewer and longer than with `start_ms`."
+QUIET: Final = 0.15
+"Of the loudness of speech: between words, or a closure."
+FORGET: Final = 0.99
+"How much of the loudest is remembered a frame later."
 _NOTHING: Final = np.zeros(0, np.float32)
 
 
@@ -40,6 +58,14 @@ class Segment:
     "Samples waiting."
     pushed: int = 0
     "Samples that have come, with those that were spoken."
+    newest: int | None = None
+    "The queue's frame when its newest sample came."
+    supplied: float = 0.0
+    "Samples that came steadily,"
+    supplying: float = 0.0
+    "and the frames that this took."
+    loudness: float = 0.0
+    "Root mean square of its loudest frames of late."
 
     def pop(self, count: int) -> F32:
         """Take up to ``count`` samples."""
@@ -89,6 +115,7 @@ class SpeechQueue:
         self._backlog = live_backlog_ms * SAMPLE_RATE // 1000 + more
         self._segments: deque[Segment] = deque()
         self._fade: F32 = np.zeros(0, np.float32)
+        self._frame = 0  # counts what was taken
         self.dropped = 0
         "Samples of live audio given up because they came too late."
 
@@ -135,6 +162,7 @@ class SpeechQueue:
                 " send audio no faster than it is spoken, or interrupt first.",
                 retry_after=1,
             )
+        self._follow_supply(segment, len(samples))
         segment.chunks.append(samples)
         segment.length += len(samples)
         segment.pushed += len(samples)
@@ -180,14 +208,13 @@ class SpeechQueue:
 
     def take(self) -> Speech:
         """The next 640 samples. Call once per video frame of media time."""
+        self._frame += 1
         if len(self._fade):
             head, self._fade = self._fade[:SAMPLES_PER_FRAME], self._fade[SAMPLES_PER_FRAME:]
             return Speech(_pad(head))
         while self._segments:
             segment = self._segments[0]
-            if segment.open and segment.length < (
-                SAMPLES_PER_FRAME if segment.flowing else self._threshold
-            ):
+            if segment.open and (segment.length < self._needed(segment) or self._pauses(segment)):
                 return self._run_dry(segment)
             if not segment.open and segment.length == 0:
                 self._segments.popleft()
@@ -197,8 +224,36 @@ class SpeechQueue:
             return self._play(segment)
         return Speech(_pad(np.zeros(0, np.float32)))
 
+    def _needed(self, segment: Segment) -> int:
+        """Samples that have to wait for the next frame to be played."""
+        if segment.flowing:
+            return SAMPLES_PER_FRAME
+        return max(self._threshold, GATHERED) if self._slow(segment) else self._threshold
+
+    def _follow_supply(self, segment: Segment, count: int) -> None:
+        before, segment.newest = segment.newest, self._frame
+        if before is None or self._frame - before > PIECE:
+            return
+        segment.supplied += count
+        segment.supplying += self._frame - before
+        if segment.supplying > MEMORY:
+            segment.supplied, segment.supplying = segment.supplied / 2, segment.supplying / 2
+
+    def _slow(self, segment: Segment) -> bool:
+        """Whether its voice makes less than it speaks. Microphones make what they make."""
+        if segment.live or segment.supplying < TELLING:
+            return False
+        return segment.supplied < SLOW * segment.supplying * SAMPLES_PER_FRAME
+
+    def _pauses(self, segment: Segment) -> bool:
+        """Whether here is a better place to wait than where it runs dry."""
+        if not segment.flowing or segment.length >= LOW or not self._slow(segment):
+            return False
+        return _loudness(self.peek(SAMPLES_PER_FRAME)) < QUIET * segment.loudness
+
     def _play(self, segment: Segment) -> Speech:
         samples = _pad(segment.pop(SAMPLES_PER_FRAME))
+        segment.loudness = max(FORGET * segment.loudness, _loudness(samples))
         if not segment.flowing and segment.started:
             samples[:EDGE_SAMPLES] *= np.linspace(0, 1, EDGE_SAMPLES, dtype=np.float32)
         started = None if segment.started else segment
@@ -218,6 +273,11 @@ class SpeechQueue:
         if edge:
             tail[-edge:] *= np.linspace(1, 0, edge, dtype=np.float32)
         return Speech(_pad(tail), underrun=True)
+
+
+def _loudness(samples: F32) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
 
 
 def _pad(samples: F32) -> F32:

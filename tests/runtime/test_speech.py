@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import F32, SAMPLES_PER_FRAME, Busy
-from runtime.speech import EDGE_SAMPLES, FADE_SAMPLES, SpeechQueue
+from core import F32, FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Busy
+from runtime.speech import EDGE_SAMPLES, FADE_SAMPLES, LOW, SpeechQueue
 
 
 def queue(limit: float = 10.0, start_ms: int = 80, backlog_ms: int = 200) -> SpeechQueue:
@@ -157,3 +157,73 @@ def test_a_live_microphone_drops_the_oldest_when_it_lags() -> None:
         q.push(segment, tone(SAMPLES_PER_FRAME))
     assert q.waiting <= 3200
     assert q.dropped == 10 * SAMPLES_PER_FRAME - q.waiting
+
+
+def words(seconds: float) -> F32:
+    """Loud for 320 ms, hardly anything for 120."""
+    at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    loud = np.where(at % 0.44 < 0.32, 0.5, 0.01)
+    return np.asarray(loud * np.sign(np.sin(2 * np.pi * 150 * at) + 1e-9), np.float32)
+
+
+def supplied(q: SpeechQueue, speech: F32, rate: float, *, ahead: int = 0) -> tuple[F32, int]:
+    """What is heard of a voice that makes ``rate`` times real time, and the most that waited."""
+    segment, at, played, most = q.open(), 0, list[F32](), 0
+    for frame in range(1, 100 * FPS):
+        due = min(len(speech), ahead + round(frame * rate * SAMPLES_PER_FRAME))
+        if due > at:
+            q.push(segment, speech[at:due])
+            at = due
+        if at == len(speech):
+            q.close(segment)
+        if not q.active:
+            break
+        most = max(most, q.waiting)
+        played.append(q.take().samples)
+    return np.concatenate(played), most
+
+
+def breaks(heard: F32) -> list[float]:
+    """How loud it was in the 20 ms before each pause of two frames or more."""
+    silent = ~heard.reshape(-1, SAMPLES_PER_FRAME).any(axis=1)
+    found = []
+    for frame in range(2, len(silent) - 1):
+        if silent[frame] and silent[frame + 1] and not silent[frame - 1]:
+            end = np.flatnonzero(heard[: frame * SAMPLES_PER_FRAME])[-1]
+            found.append(float(np.abs(heard[end - 400 : end - EDGE_SAMPLES]).max()))
+    return found
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.6, 0.7, 0.8])
+def test_a_voice_slower_than_speech_pauses_between_words(rate: float) -> None:
+    """Not in the middle of a vowel, as it would where it runs dry."""
+    speech = words(12)
+    heard, _ = supplied(queue(), speech, rate)
+    told = breaks(heard)[4:]  # it takes a second to know the voice
+    assert len(told) >= 3
+    assert np.mean([level < 0.1 for level in told]) >= 0.9, told
+    spoken = heard[heard != 0]
+    assert len(spoken) >= len(speech) - len(told) * 4 * EDGE_SAMPLES, "nothing is lost"
+
+
+@pytest.mark.parametrize(("rate", "ahead"), [(1.0, LOW // 2), (1.0, LOW), (3.0, 0)])
+def test_a_voice_that_keeps_up_never_pauses_and_nothing_gathers(rate: float, ahead: int) -> None:
+    speech = words(8)
+    heard, most = supplied(queue(), speech, rate, ahead=ahead)
+    began = int(np.flatnonzero(heard)[0])
+    assert np.array_equal(heard[began : began + len(speech)], speech)
+    if rate == 1.0:
+        assert most <= ahead + 2 * SAMPLES_PER_FRAME
+
+
+def test_a_source_that_is_silent_for_a_while_is_not_slow() -> None:
+    """It speaks in real time, with breaks in which it sends nothing: no delay comes from that."""
+    q = queue(start_ms=80)
+    segment = q.open()
+    for _ in range(6):
+        for frame in range(30):
+            q.push(segment, tone(SAMPLES_PER_FRAME))
+            spoken = q.take()
+            assert spoken.samples.any() or frame < 1
+        for _ in range(20):
+            q.take()
