@@ -19,8 +19,10 @@ END: Final = 0.005
 "And below which they are not any more."
 HOPELESS: Final = 0.2
 "Share above which it is congestion, whatever else it may look like."
-GROWN: Final = 0.04
+GROWN: Final = 0.06
 "Losses may be so much above twice what they were before repeating."
+LASTING: Final = 3
+"Reports in a row with losses above `BEGIN` until it begins; by then the share is known."
 FAR: Final = 0.04
 "Seconds of a round trip below which asking again is as quick as repeating."
 KEEP: Final = 10.0
@@ -38,6 +40,7 @@ class Repeats:
     def __init__(self) -> None:
         self.on = False
         self._loss = 0.0
+        self._lossy = 0  # reports in a row
         self._before = 0.0  # losses when it began
         self._needed = float("-inf")  # when losses were last seen
         self._not_until = float("-inf")
@@ -57,6 +60,7 @@ class Repeats:
             now: Monotonic seconds.
         """
         self._loss += SMOOTH * (share - self._loss)
+        self._lossy = self._lossy + 1 if self._loss >= BEGIN else 0
         if self._loss > END:
             self._needed = now
         if self.on:
@@ -67,5 +71,5 @@ class Repeats:
             elif now - self._needed > KEEP:
                 self.on, self._patience = False, PATIENCE
         elif round_trip is not None and round_trip >= FAR and now >= self._not_until:
-            self.on = BEGIN <= self._loss <= HOPELESS
+            self.on = self._lossy >= LASTING and self._loss <= HOPELESS
             self._before = self._loss

@@ -2,7 +2,8 @@
  * What the connection test tries, one function each.
  *
  * Each returns `{state, text, value?, fix?, facts?}`: `state` is ok, warn (something will not work),
- * bad (no pictures) or skip; `text` says what was found, `fix` what to do, `facts` are details.
+ * bad (no pictures) or skip; `text` says what was found, `fix` what to do, `facts` are details;
+ * `nothing`: skipped because there is nothing to test.
  */
 
 import { Problem, read, request, resolve } from "./api.js";

@@ -21,7 +21,7 @@ export async function relay() {
   const options = await request("OPTIONS", "v1/check");
   const servers = iceServersOf(options.headers.get("Link"), []).filter(isTurn);
   if (!servers.length) {
-    return { state: "skip", text: "Not tested: the server names no TURN server. Viewers in networks that let no UDP out need one." };
+    return { state: "skip", nothing: true, text: "The server names no TURN server. Viewers in networks that let no UDP out need one." };
   }
   const tried = await Promise.all(servers.map(allocate));
   const facts = Object.fromEntries(tried.map((one, at) => [servers[at].urls, one.address ?? one.why]));

@@ -241,7 +241,7 @@ async def test_the_first_picture_does_not_wait_for_a_window(sessions: Sessions) 
 
 
 async def test_sessions_without_viewers_expire(store: PortraitStore) -> None:
-    settings = RuntimeSettings(size=256, idle_timeout=1.0, warn_before=0.9)
+    settings = RuntimeSettings(size=256, idle_timeout=2.0, warn_before=1.0)
     async with Sessions(store, None, settings) as sessions:
         session = await sessions.create()
         async with session.subscribe() as events:
