@@ -256,7 +256,7 @@ class Session:
         self._fire(signals[state], cause)
 
     def interrupt(self, cause: str | None = None) -> None:
-        """Stop speaking: everything queued goes, what is about to sound fades within 60 ms."""
+        """Stop speaking: everything queued goes, what is about to sound fades within 40 ms."""
         self._touch()
         self.turn += 1
         self._utterances.interrupt()

@@ -17,8 +17,8 @@ import numpy as np
 
 from core import F32, FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Busy
 
-FADE_SAMPLES: Final = SAMPLE_RATE * 60 // 1000
-"60 ms: an interrupt fades what plays, which is heard as stopping, not as a click."
+FADE_SAMPLES: Final = SAMPLE_RATE * 40 // 1000
+"40 ms, two packets: an interrupt fades what plays, which is heard as stopping, not as a click."
 EDGE_SAMPLES: Final = SAMPLE_RATE * 4 // 1000
 "4 ms ramp where an underrun breaks or resumes the sound."
 SLOW: Final = 0.9
