@@ -273,13 +273,14 @@ async def test_an_upload_becomes_the_avatar_and_a_bad_one_is_explained(
     page = await browser.new_page()
     await page.goto(base)
     await until(page, "window.saccade && saccade.firstFrameMs > 0")
+    await until(page, "saccade.session", 30)
     before = await page.evaluate("saccade.session.id")
     bad = tmp_path / "note.jpg"
     bad.write_bytes(b"this is no picture")
     await choose(page, bad)
     await expect(page.get_by_text("not an image").first).to_be_visible()
     await choose(page, SELFIE)
-    await until(page, f"saccade.session.id !== {before!r}", 30)
+    await until(page, f"saccade.session && saccade.session.id !== {before!r}", 30)
     await page.close()
 
 
