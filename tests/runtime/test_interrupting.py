@@ -19,8 +19,8 @@ from runtime.utterances import Utterances
 from tests.runtime.test_session import Flat, ToneVoice, drain, vowel
 from tests.runtime.test_taking_back import TICK, Eights, Played
 
-SILENT_WITHIN = 0.1 + 0.02
-"Seconds: a packet that leaves within 100 ms sounds for 20 ms more."
+SILENT_WITHIN = 0.1
+"Seconds until the last old sound is over, its packet's 20 ms among them."
 CLOSED_WITHIN = 0.25
 
 
