@@ -14,7 +14,9 @@ class Limits:
     settings: RuntimeSettings
     created: float
     touched: float
-    "When a viewer or a command was last seen."
+    "When a command was last seen, or somebody on the way to watch."
+    watched: float = 0.0
+    "When a viewer was last seen."
     drained: float | None = None
     "When a server that is about to stop ends it."
 
@@ -28,7 +30,7 @@ class Limits:
         if self.settings.session_ttl:
             ends.append((self.created + self.settings.session_ttl, "ttl"))
         if self.settings.idle_timeout and not watched:
-            ends.append((self.touched + self.settings.idle_timeout, "idle"))
+            ends.append((max(self.touched, self.watched) + self.settings.idle_timeout, "idle"))
         if self.drained is not None:
             ends.append((self.drained, "drain"))
         return min(ends, default=None)

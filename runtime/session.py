@@ -411,7 +411,7 @@ class Session:
             said = self._said if self.state in (State.THINKING, State.SPEAKING) else ""
             self._author.follow(self._ahead, said, bool(self.unknown))
         if self.viewers:
-            self.limits.touched = self._clock()
+            self.limits.watched = self._clock()
         return window
 
     def hurry(self, now: float) -> None:

@@ -66,7 +66,7 @@ def create_app(
     published = Publications(settings, broadcasts)
     echoes = Echoes(settings)
     tokens = Tokens()
-    farewells = Farewells(sessions)
+    farewells = Farewells(sessions, peers.connecting)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from core import NotFound
 from runtime.session import Session
 from runtime.sessions import Sessions
 
+POLL: Final = 0.25
+"Seconds between two looks at viewers that may connect yet."
+
 
 class Farewells:
     """Owner of the timers. ``async with``: leaving it stops them."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, connecting: Callable[[Session], bool]) -> None:
+        """``connecting`` tells whether a viewer of the session has not connected yet.
+
+        Such a one may be of the page that goes, whose offer was under way; it does so within the
+        `connect_timeout` or is closed.
+        """
         self._sessions = sessions
+        self._connecting = connecting
         self._leaving: WeakKeyDictionary[Session, asyncio.Task[None]] = WeakKeyDictionary()
 
     async def __aenter__(self) -> Farewells:
@@ -47,9 +58,12 @@ class Farewells:
             task.cancel()
 
     async def _wait(self, session: Session, after: float) -> None:
-        await asyncio.sleep(after)
         # A page that leaves says so before its picture and socket are closed.
-        if session.viewers or time.monotonic() - session.limits.touched < after / 2:
+        gone = time.monotonic() + after / 2
+        await asyncio.sleep(after)
+        while self._connecting(session):  # noqa: ASYNC110 - as rare as this is, no event
+            await asyncio.sleep(POLL)
+        if session.viewers or session.limits.touched > gone:
             return
         with contextlib.suppress(NotFound):  # it has ended by itself
             await self._sessions.close(session.id)

@@ -79,6 +79,8 @@ class Peer:
         self.etag = new_etag()
         self.session = session
         self.ufrag = ""
+        self.connected = False
+        "It was, at least once."
         self._settings = settings
         self._broadcasts = broadcasts
         self._floor = floor
@@ -260,6 +262,7 @@ class Peer:
     def _changed(self) -> None:
         state = self._pc.connectionState
         if state == "connected":
+            self.connected = True
             if self._deadline is not None:
                 self._deadline.cancel()
             ms = round((time.monotonic() - self._began) * 1000)

@@ -40,6 +40,11 @@ class Peers:
     def __len__(self) -> int:
         return len(self._peers)
 
+    def connecting(self, session: Session) -> bool:
+        """Whether one of its viewers has not connected yet."""
+        mine = (peer for peer in self._peers.values() if peer.session is session)
+        return not all(peer.connected for peer in mine)
+
     def lip_gaps(self) -> list[float]:
         """See `Peer.lip_gap`, of all viewers that have both."""
         return [gap for p in self._peers.values() if (gap := p.lip_gap) is not None]

@@ -72,7 +72,7 @@ export class Link {
   /** The page goes away, for good or to be loaded again: the session waits a moment for it. */
   leave() {
     this.#stop.abort();
-    this.player?.close();
+    this.player?.close({ leaving: true });
     this.control?.close();
     if (!this.session) return;
     const { url, token } = this.session;

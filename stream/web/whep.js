@@ -122,16 +122,18 @@ export class WhepPlayer {
    * End it, here and (unless it is `gone`) on the server. Closing twice is fine.
    *
    * The server hears of it first: the peer's own goodbye is often faster than a request, which then
-   * finds nothing left to delete.
+   * finds nothing left to delete. A page that is `leaving` can not wait for it, and does both.
    */
-  close({ gone = false } = {}) {
+  close({ gone = false, leaving = false } = {}) {
     if (this.#closed) return;
     this.#closed = true;
     if (gone) this.#resource = null;
     for (const timer of this.#timers) clearTimeout(timer);
     for (const track of this.stream.getTracks()) track.enabled = false;
-    const late = new Promise((done) => setTimeout(done, this.#resource ? GOODBYE_MS : 0));
-    Promise.race([this.#delete(), late]).finally(() => this.pc.close());
+    const told = this.#delete();
+    if (leaving) return this.pc.close();
+    const late = new Promise((done) => setTimeout(done, GOODBYE_MS));
+    Promise.race([told, late]).finally(() => this.pc.close());
   }
 
   /** Resolves in any case: the server notices by itself when this does not get through. */

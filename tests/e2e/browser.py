@@ -45,10 +45,12 @@ def free_port() -> int:
 def running_server(data: Path, *, scheme: str = "http", **environment: str) -> Iterator[str]:
     """`python server.py` on a free port; yields its base URL once it is ready."""
     port = free_port()
-    # Whether the generator keeps up would depend on what else this machine does.
+    # Whether the generator keeps up, and how many places a warm-up measures, would depend on what
+    # else this machine does.
     fixed = {
         "SACCADE_CONFIG": "",
         "SACCADE_RUNTIME__RENDERER": "puppet",
+        "SACCADE_RUNTIME__CAPACITY_SHARE": "100",
         "SACCADE_STREAM__DRAIN_SECONDS": "0",
     }
     env = os.environ | {"SACCADE_DATA": str(data)} | fixed | environment

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from stream.ice import link_header
 from stream.settings import StreamSettings
@@ -45,11 +46,11 @@ class Offers:
             self.resources.append(answer.headers["location"])
 
 
-async def living(base: str) -> float:
-    """How many sessions the server has."""
+async def living(base: str, what: str = "sessions") -> float:
+    """How many sessions (or viewers) the server has."""
     async with httpx.AsyncClient(base_url=base) as http:
         metrics = (await http.get("/metrics")).text
-    return float(metrics.split("\nsaccade_sessions ")[1].split("\n")[0])
+    return float(metrics.split(f"\nsaccade_{what} ")[1].split("\n")[0])
 
 
 async def playing(page: Page) -> None:
@@ -73,6 +74,27 @@ async def test_a_reload_goes_on_with_the_same_session(browser: Browser, base: st
     assert await page.evaluate("saccade.session.id") == before["id"]
     assert console.errors == []
     await page.close()
+
+
+async def test_a_page_that_closes_is_missed_at_once_even_where_its_requests_are_lost(
+    browser: Browser, base: str
+) -> None:
+    page = await browser.new_page()
+    await page.route("**/v1/sessions/**", lost)
+    await page.goto(base)
+    await playing(page)
+    before = await living(base, "viewers")
+    await page.close()
+    async with asyncio.timeout(3):  # a network that vanished would take 10 s
+        while await living(base, "viewers") >= before:  # noqa: ASYNC110 - polled from outside
+            await asyncio.sleep(0.1)
+
+
+async def lost(route: Route) -> None:
+    if route.request.method == "DELETE":
+        await route.abort()
+    else:
+        await route.continue_()
 
 
 async def test_a_session_that_ended_meanwhile_is_begun_anew(browser: Browser, base: str) -> None:

@@ -1,4 +1,4 @@
-"""The self-test's connection: it echoes, it is bounded, it takes no place. And farewells."""
+"""The self-test's connection: it echoes, it is bounded, it takes no place."""
 
 from __future__ import annotations
 
@@ -99,24 +99,3 @@ async def test_the_self_test_page_is_served_with_its_policy(live: Live) -> None:
     assert "default-src 'none'" in page.headers["content-security-policy"]
     for name in ("check.js", "checks.js", "check.css"):
         assert (await live.http.get(f"/{name}")).status_code == 200
-
-
-async def test_a_session_whose_page_left_ends_and_no_other(live: Live) -> None:
-    gone, back = await live.session(), await live.session()
-    where = f"/v1/sessions/{gone['id']}?after=0.4"
-    assert (await live.http.delete(where, headers=live.auth(gone))).status_code == 204
-    await asyncio.sleep(0.7)
-    assert [session.id for session in live.sessions.list()] == [back["id"]]
-    for after in ("-1", "61", "soon"):
-        where = f"/v1/sessions/{back['id']}?after={after}"
-        assert (await live.http.delete(where, headers=live.auth(back))).status_code == 422
-
-
-async def test_a_session_that_is_watched_or_told_something_outlives_a_farewell(live: Live) -> None:
-    session = await live.session()
-    where = f"/v1/sessions/{session['id']}?after=0.3"
-    assert (await live.http.delete(where, headers=live.auth(session))).status_code == 204
-    await asyncio.sleep(0.2)
-    live.sessions.get(session["id"]).behave(label="surprise")
-    await asyncio.sleep(0.3)
-    assert len(live.sessions.list()) == 1
