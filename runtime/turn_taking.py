@@ -50,16 +50,17 @@ class TurnTaking:
             raise InvalidInput("The avatar is speaking; interrupt it first.")
         return WORDS[word]
 
-    def advance(self, *, more: bool, active: bool) -> None:
-        """Time passes: idle again after a while of nothing; never speaking with nothing to say.
+    def advance(self, frames: int, *, more: bool, active: bool) -> None:
+        """A window passes: idle again after a while of nothing; never speaking with nothing to say.
 
         Args:
+            frames: Its length.
             more: Something is left to say.
             active: Something sounds or waits to.
         """
         if self.state is State.SPEAKING and not more:
             self.fire(Signal.SPEECH_ENDED)
         if self.state is State.LISTENING and not active:
-            self._quiet += 1
+            self._quiet += frames
             if self._quiet > REST_FRAMES:
                 self.fire(Signal.RESTED)

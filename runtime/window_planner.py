@@ -80,7 +80,7 @@ class WindowPlanner:
             frames: Its length.
             label, instruction, eyes: See `Window`.
         """
-        self._turns.advance(more=self._has_more(), active=self._voice.active)
+        self._turns.advance(frames, more=self._has_more(), active=self._voice.active)
         voiced, fresh = self._said.advance(frames)
         self._utterances.drained()
         self._stats.underruns += voiced.underruns

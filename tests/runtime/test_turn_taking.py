@@ -16,9 +16,9 @@ def taking() -> tuple[TurnTaking, Told]:
     return TurnTaking(lambda state, cause: told.append((state.value, cause))), told
 
 
-def quiet(turns: TurnTaking, frames: int) -> None:
-    for _ in range(frames):
-        turns.advance(more=False, active=False)
+def quiet(turns: TurnTaking, frames: int, window: int = 1) -> None:
+    for _ in range(frames // window):
+        turns.advance(window, more=False, active=False)
 
 
 def test_a_state_is_told_when_it_is_new_and_with_its_cause() -> None:
@@ -47,12 +47,13 @@ def test_a_client_s_word_is_refused_while_the_avatar_speaks_or_when_it_means_not
     assert told == [("speaking", None)]
 
 
-def test_after_six_quiet_seconds_listening_becomes_idle_and_no_sooner() -> None:
+@pytest.mark.parametrize("window", [1, 8])
+def test_after_six_quiet_seconds_listening_becomes_idle_and_no_sooner(window: int) -> None:
     turns, told = taking()
     turns.fire(Signal.ATTENDED)
-    quiet(turns, REST_FRAMES)
+    quiet(turns, REST_FRAMES, window)
     assert turns.state is State.LISTENING
-    quiet(turns, 1)
+    quiet(turns, window, window)
     assert told == [("listening", None), ("idle", None)]
 
 
@@ -69,14 +70,14 @@ def test_what_sounds_is_no_quiet() -> None:
     turns, _ = taking()
     turns.fire(Signal.ATTENDED)
     for _ in range(2 * REST_FRAMES):
-        turns.advance(more=True, active=True)
+        turns.advance(1, more=True, active=True)
     assert turns.state is State.LISTENING
 
 
 def test_nobody_speaks_with_nothing_left_to_say() -> None:
     turns, told = taking()
     turns.fire(Signal.SPEECH_STARTED, "a")
-    turns.advance(more=True, active=False)  # the next utterance has no sound yet
+    turns.advance(1, more=True, active=False)  # the next utterance has no sound yet
     assert turns.state is State.SPEAKING
-    turns.advance(more=False, active=False)
+    turns.advance(1, more=False, active=False)
     assert told == [("speaking", "a"), ("listening", None)]
