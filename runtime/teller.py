@@ -61,7 +61,8 @@ class Teller:
         self._controls.extend(controls.values)
         if len(self._controls) >= CONTROLS_FRAMES:
             first = start + len(controls) - len(self._controls)
-            values = np.round(np.stack(self._controls), 3).tolist()
+            # As float64: a rounded float32 has eighteen digits in JSON.
+            values = np.round(np.stack(self._controls).astype(np.float64), 3).tolist()
             self._controls.clear()
             self.tell("controls", {"rate": FPS, "values": values}, pts=first * SAMPLES_PER_FRAME)
 
