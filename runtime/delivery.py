@@ -23,6 +23,8 @@ class Delivery:
     def __init__(self, timeline: Timeline, clock: SessionClock, stats: Stats) -> None:
         self._timeline, self._clock, self._stats = timeline, clock, stats
         self._media = MediaHub()
+        self.overlay: Overlay | None = None
+        "Changes what leaves; for measuring."
         self.reactions = Awaited(stats.reaction)
         "Commands that wait for the first picture that shows them."
         self.hushes = Awaited(stats.hush)
@@ -37,12 +39,12 @@ class Delivery:
         """A feed of frames and audio, to be entered with ``async with``."""
         return self._media.watch()
 
-    def leave(self, now: float, overlay: Overlay | None) -> None:
-        """Hand over what is due, as ``overlay`` changes it."""
+    def leave(self, now: float) -> None:
+        """Hand over what is due."""
         for leaving in self._timeline.leave(now - self._clock.epoch):
             audio, video = leaving.audio, leaving.video
-            if overlay is not None:
-                audio, video = overlay(audio, video)
+            if self.overlay is not None:
+                audio, video = self.overlay(audio, video)
             self._media.publish(audio, video)
             if self.viewers:
                 self._count(audio, video, now)

@@ -107,7 +107,7 @@ class Scheduler:
     def _sleep_for(self) -> float:
         """Until the next window is due or something leaves."""
         times = [session.clock.due() for session in self._sessions.values()]
-        times += [at for s in self._sessions.values() if (at := s.leaves()) is not None]
+        times += [at for s in self._sessions.values() if (at := s.delivery.leaves()) is not None]
         return min(0.5, max(0.0, min(times, default=1e9) - self._clock()))
 
     def _advance(self, now: float) -> None:
@@ -122,7 +122,7 @@ class Scheduler:
             if session.clock.due() <= now:
                 self._plan(session, now)
             self._fill(session)
-            session.leave(now)
+            session.delivery.leave(now)
         except Exception:
             log.exception("session failed")
             self._end(session, FAILED)

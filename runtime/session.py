@@ -1,7 +1,7 @@
 """One avatar, alive from creation to close, whoever watches.
 
 The way of a frame: `plan` gathers speech, mouth and behaviour into a `Window` (event loop) and puts
-it on the timeline, the scheduler renders it in a thread, `leave` hands sound and pictures to the
+it on the timeline, the scheduler renders it in a thread, `delivery` hands sound and pictures to the
 viewers when they are due. A command cuts the timeline: what has not left and could be made anew in
 time is taken back and planned again.
 
@@ -24,7 +24,7 @@ from planner.library import load_library
 from planner.manners import State as Manner
 from runtime import explain
 from runtime.author import Author, Writers
-from runtime.delivery import Delivery, Overlay
+from runtime.delivery import Delivery
 from runtime.events import EventFeed
 from runtime.limits import Limits
 from runtime.lookahead import Lookahead
@@ -88,10 +88,10 @@ class Session:
         self.limits: Final = Limits(settings, created=now, touched=now)
         "When it ends by itself."
         self.stats = Stats()
-        self.overlay: Overlay | None = None
-        "Changes what leaves; for measuring."
         self.timeline: Final = Timeline(settings.lead_ms / 1000)
         "What is planned and has not left."
+        self.delivery: Final = Delivery(self.timeline, self.clock, self.stats)
+        "Hands over what is due."
         self.eyes = _strength(eyes)
         "How strongly the eyes are guided."
         self.turn = 0
@@ -123,7 +123,6 @@ class Session:
             self._ahead, self._voice, self._utterances, self._turns,
             clock=self.clock, timeline=self.timeline, teller=self._teller, stats=self.stats,
         )  # fmt: skip
-        self._delivery = Delivery(self.timeline, self.clock, self.stats)
 
     # --- commands (event loop) ---------------------------------------------------------------
 
@@ -201,7 +200,7 @@ class Session:
             self._planner.plan_again(self._now())
             unknown = self._ahead.behave(label=label, instruction=instruction)
         self.eyes = eyes
-        self._delivery.reactions.expect(self.clock.frame, self._now())
+        self.delivery.reactions.expect(self.clock.frame, self._now())
         if instruction is not None:
             self.unknown = unknown
         self.label = self.label if label is None else label
@@ -228,7 +227,7 @@ class Session:
         self._planner.plan_again(self._now())
         cut = self._planner.interrupt()
         if cut.dropped:
-            self._delivery.hushes.expect(cut.silent, self._now())
+            self.delivery.hushes.expect(cut.silent, self._now())
         if cut.ended is not None:
             self.tell("speech", {"phase": "ended", "interrupted": True}, cut.ended.cause)
         self._turns.fire(Signal.INTERRUPTED, cause)
@@ -242,7 +241,7 @@ class Session:
 
     def watch(self) -> MediaFeed:
         """A feed of frames and audio, to be entered with ``async with``."""
-        return self._delivery.watch()
+        return self.delivery.watch()
 
     def keep(self) -> None:
         """Somebody is on the way to watch: the session does not count as idle."""
@@ -260,7 +259,7 @@ class Session:
     @property
     def viewers(self) -> int:
         """Who watches, through open media feeds."""
-        return self._delivery.viewers
+        return self.delivery.viewers
 
     @property
     def epoch(self) -> float:
@@ -341,14 +340,6 @@ class Session:
         """Where speech waits behind windows of silence, take those back."""
         self._planner.hurry(now)
 
-    def leave(self, now: float) -> None:
-        """Hand over what is due."""
-        self._delivery.leave(now, self.overlay)
-
-    def leaves(self) -> float | None:
-        """Monotonic time at which something leaves next; None while nothing waits."""
-        return self._delivery.leaves()
-
     def rendered(self) -> None:
         """A window was rendered: tell if it can not be done as well as asked for, or can again."""
         self.stats.level = self.renderer.level
@@ -373,7 +364,7 @@ class Session:
         if self._author is not None:
             await self._author.close()
         await self._utterances.close()
-        self._delivery.close()
+        self.delivery.close()
         self._teller.close()
         self.ended.set()
 

@@ -60,9 +60,9 @@ async def test_each_viewer_gets_all_that_is_due_and_what_is_held_is_counted(
 ) -> None:
     async with delivery.watch() as one, delivery.watch() as other:
         assert delivery.viewers == 2
-        delivery.leave(clock.presented(0) - AHEAD, None)
+        delivery.leave(clock.presented(0) - AHEAD)
         assert [(await feed.video()).pts for feed in (one, other)] == [0, 0]
-        delivery.leave(clock.presented(5), None)
+        delivery.leave(clock.presented(5))
         assert (await one.video()).pts == SAMPLES_PER_FRAME and (await one.audio()).pts == 0
     assert delivery._stats.frames == 7 and delivery._stats.held == 1
     assert delivery.viewers == 0
@@ -75,7 +75,7 @@ async def test_a_command_has_taken_until_the_first_frame_that_shows_it_is_presen
         asked = clock.presented(0)
         delivery.reactions.expect(5, asked)  # which is left out: the sixth shows it
         delivery.hushes.expect(2, asked)
-        delivery.leave(clock.presented(9), None)
+        delivery.leave(clock.presented(9))
     stats = delivery._stats
     assert stats.hush.total == pytest.approx(9 / FPS), "it left so late"
     assert stats.reaction.total == pytest.approx(9 / FPS)
@@ -86,7 +86,7 @@ def test_without_viewers_nothing_is_counted_or_awaited(
     delivery: Delivery, clock: SessionClock
 ) -> None:
     delivery.reactions.expect(3, 100.0)
-    delivery.leave(clock.presented(9), None)
+    delivery.leave(clock.presented(9))
     delivery.reactions.left(9, 200.0)
     assert not delivery._stats.frames and not sum(delivery._stats.reaction.counts)
 
@@ -99,7 +99,8 @@ async def test_an_overlay_changes_what_leaves(delivery: Delivery, clock: Session
         return audio and AudioChunk(audio.samples + np.float32(0.5), audio.pts), seen
 
     async with delivery.watch() as feed:
-        delivery.leave(clock.presented(0), marked)
+        delivery.overlay = marked
+        delivery.leave(clock.presented(0))
         assert (await feed.video()).pixels.max() == 100
         assert (await feed.audio()).samples.max() == np.float32(0.5)
 
@@ -108,9 +109,9 @@ def test_what_leaves_next_is_told_in_monotonic_time(
     delivery: Delivery, clock: SessionClock
 ) -> None:
     assert delivery.leaves() == pytest.approx(clock.epoch - AHEAD)
-    delivery.leave(clock.epoch - AHEAD, None)
+    delivery.leave(clock.epoch - AHEAD)
     assert delivery.leaves() == pytest.approx(clock.presented(1) - AHEAD)
-    delivery.leave(clock.presented(1) - AHEAD, None)
+    delivery.leave(clock.presented(1) - AHEAD)
     assert delivery.leaves() == pytest.approx(clock.epoch - SOUND_AHEAD)
-    delivery.leave(clock.presented(20), None)
+    delivery.leave(clock.presented(20))
     assert delivery.leaves() is None

@@ -121,7 +121,7 @@ def run(session: Session, frames: int) -> list[Window]:
         session.timeline.add(window, "made")
         for frame, picture in enumerate(session.renderer.render(window, 0.0), window.start):
             session.timeline.show(window, frame, picture)
-        session.leave(session.clock.presented(window.start + len(window)))
+        session.delivery.leave(session.clock.presented(window.start + len(window)))
         windows.append(window)
     return windows
 
