@@ -74,8 +74,9 @@ class Scheduler:
     def add(self, session: Session) -> None:
         """Start running a session, its windows between those of the others."""
         frames = session.renderer.window_frames
-        alike = (s for s in self._sessions.values() if s.renderer.window_frames == frames)
-        session.epoch += delay(session.due(), (s.due() for s in alike), frames / FPS)
+        others = self._sessions.values()
+        alike = (s.clock.due() for s in others if s.renderer.window_frames == frames)
+        session.clock.epoch += delay(session.clock.due(), alike, frames / FPS)
         self._sessions[session.id] = session
         self._wake.set()
 
@@ -105,34 +106,34 @@ class Scheduler:
 
     def _sleep_for(self) -> float:
         """Until the next window is due or something leaves."""
-        times = [session.due() for session in self._sessions.values()]
-        times += [at for s in self._sessions.values() if (at := s.leaves()) is not None]
+        times = [session.clock.due() for session in self._sessions.values()]
+        times += [at for s in self._sessions.values() if (at := s.delivery.leaves()) is not None]
         return min(0.5, max(0.0, min(times, default=1e9) - self._clock()))
 
     def _advance(self, now: float) -> None:
         """All that is due, the most urgent session first. A failure ends its session alone."""
-        for session in sorted(self._sessions.values(), key=Session.due):
+        for session in sorted(self._sessions.values(), key=lambda s: s.clock.due()):
             with about(session.id):
                 self._advance_one(session, now)
 
     def _advance_one(self, session: Session, now: float) -> None:
         try:
             session.hurry(now)
-            if session.due() <= now:
+            if session.clock.due() <= now:
                 self._plan(session, now)
             self._fill(session)
-            session.leave(now)
+            session.delivery.leave(now)
         except Exception:
             log.exception("session failed")
             self._end(session, FAILED)
 
     def _plan(self, session: Session, now: float) -> None:
-        late = session.late_ms(now)
+        late = session.clock.late_ms(now)
         if late > self._settings.reanchor_after_ms:
             session.reanchor(now)
             late = 0.0
         session.stats.late_ms.append(late)
-        deadline = session.presented(session.frame)
+        deadline = session.clock.presented(session.clock.frame)
         window = session.plan()
         patience = max(self._settings.hold_after_ms, 500 * len(window) / FPS)
         wanted = late <= patience
@@ -149,7 +150,7 @@ class Scheduler:
         if blank is not None:
             window, first = blank
             session.timeline.want(window)
-            self._start(session, _Work(window, first, session.presented(first), quick=True))
+            self._start(session, _Work(window, first, session.clock.presented(first), quick=True))
 
     def _start(self, session: Session, work: _Work) -> None:
         if session.id in self._rendering:
@@ -168,7 +169,7 @@ class Scheduler:
         try:
             while next_ is not None:
                 work, began = next_, self._clock()
-                session.rendering_since = began
+                session.clock.rendering_since = began
 
                 def show(frame: int, picture: U8 | None, of: Window = work.window) -> None:
                     session.timeline.show(of, frame, picture)
@@ -192,7 +193,7 @@ class Scheduler:
             log.exception("session failed")
             self._end(session, FAILED)
         finally:
-            session.rendering_since = None
+            session.clock.rendering_since = None
             self._next.pop(session.id, None)
             self._rendering.pop(session.id, None)
             self._wake.set()

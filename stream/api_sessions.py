@@ -121,7 +121,7 @@ def session_routes(
             await sessions.close(session.id, "vanished")
             raise HTTPException(503, "The caller left before its session was there.")
         if settings.probe:
-            session.overlay = overlay
+            session.delivery.overlay = overlay
         base = shown(f"{SESSIONS}/{session.id}")
         body = CreatedSession(
             id=session.id,

@@ -54,10 +54,15 @@ class Source(Protocol):
     """What is broadcast: a `runtime.session.Session`."""
 
     id: str
-    epoch: float
+
+    @property
+    def epoch(self) -> float:
+        """Monotonic time at which pts 0 is presented; it may move."""
+        ...
 
     def watch(self) -> MediaFeed:
         """A feed of frames and sound."""
+        ...
 
 
 class Sound:

@@ -14,9 +14,6 @@ anew. It needs little of the server::
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Final
@@ -24,35 +21,12 @@ from typing import Any, Final
 import httpx
 from aiortc import RTCPeerConnection
 
-from core import (
-    SAMPLE_RATE,
-    AudioChunk,
-    Busy,
-    Conflict,
-    NotAllowed,
-    NotFound,
-    SaccadeError,
-    Unavailable,
-    VideoFrame,
-)
-from stream.client_control import Control, Event
-from stream.client_http import create_session, located, pauses
-from stream.client_inbox import Inbox
-from stream.client_media import Media, OnReceiver, Timed, pictures, sounds
+from core import SAMPLE_RATE, AudioChunk, VideoFrame
+from stream.client_link import TIMEOUT, Link
+from stream.client_media import OnReceiver, pictures, sounds
 
-TIMEOUT: Final = 15.0
-"Seconds for anything to be answered."
 PATIENCE: Final = 30.0
 "Seconds for which a lost connection is mended."
-VERDICT: Final = 2.0
-"Seconds for the control socket to say that the session has ended, when it can not be found."
-LAST_WORD: Final = 0.2
-"The same when the media end: at the end of a session both do, in any order."
-EVENTS: Final = 1000
-PICTURES: Final = 50
-SOUNDS: Final = 100
-"What waits to be taken, at most (2 s of pictures and sound); the oldest are dropped."
-UDP: Final = "The server answers, but no connection comes about: is UDP blocked on the way?"
 
 
 async def connect(
@@ -86,56 +60,27 @@ async def connect(
         NotFound, NotAllowed, InvalidInput: As the server says.
     """
     http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT, transport=transport)
-    avatar = Avatar(
+    link = Link(
         http, wanted if join is None else None, media, on_receiver=on_receiver, patience=patience
     )
     try:
         if join is None:
-            avatar.session = await create_session(http, wanted, wait)
+            await link.begin(wait)
         else:
-            base = f"/v1/sessions/{join[0]}"
-            avatar.session = {
-                "id": join[0], "token": join[1],
-                "whep": f"{base}/whep", "control": f"{base}/control",
-            }  # fmt: skip
-        await avatar._open()
+            link.join(*join)
+        await link.open()
     except BaseException:
-        await avatar.close()
+        await link.close()
         raise
-    return avatar
+    return Avatar(link)
 
 
 class Avatar:
     """One session. Made by `connect`."""
 
-    def __init__(
-        self,
-        http: httpx.AsyncClient,
-        wanted: dict[str, Any] | None,
-        media: bool,
-        *,
-        on_receiver: OnReceiver | None,
-        patience: float,
-    ) -> None:
-        """``wanted`` is what sessions of its own are like; None when it is somebody else's."""
-        self.http = http
-        self.session: dict[str, Any] = {}
-        "What ``POST /v1/sessions`` answered."
-        self.turn = 0
-        "Counts interruptions, anybody's, as far as they are known here."
-        self._wanted, self._sees = wanted, media
-        self._on_receiver, self._patience = on_receiver, patience
-        self._control: Control | None = None
-        self._media: Media | None = None
-        self._events: Inbox[Event] = Inbox(EVENTS)
-        self._frames: dict[str, Inbox[Timed]] = {"video": Inbox(PICTURES), "audio": Inbox(SOUNDS)}
-        self._pts = 0  # of the latest event
-        self._draining = False
-        self._format: dict[str, Any] | None = None  # of speech that is streamed
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self._count = 0
-        self._over = False
-        self._changed = asyncio.Event()  # something was opened, or all is over
-        self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Avatar:
         return self
@@ -149,9 +94,29 @@ class Avatar:
         await self.close()
 
     @property
+    def session(self) -> dict[str, Any]:
+        """What ``POST /v1/sessions`` answered; another one after a session was begun anew."""
+        return self._link.session
+
+    @property
+    def turn(self) -> int:
+        """Counts interruptions, anybody's, as far as they are known here."""
+        return self._link.turn
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The server, for routes that have no command here."""
+        return self._link.http
+
+    @property
     def auth(self) -> dict[str, str]:
         """The header that opens the session's routes."""
-        return {"Authorization": f"Bearer {self.session['token']}"}
+        return self._link.auth
+
+    @property
+    def peer(self) -> RTCPeerConnection | None:
+        """aiortc's connection of the moment."""
+        return self._link.peer
 
     # --- commands: return, once accepted, the id that the events they cause carry as ``cause`` ---
 
@@ -181,9 +146,7 @@ class Avatar:
 
     async def audio(self, pcm: bytes) -> None:
         """Speech as it is made: PCM16 mono, 16 kHz unless an ``audio_start`` was sent."""
-        if self._control is None:
-            raise Unavailable("The avatar is not connected.")
-        await self._control.audio(pcm)
+        await self._link.audio(pcm)
 
     async def audio_end(self) -> str:
         """Nothing follows the streamed speech."""
@@ -193,186 +156,27 @@ class Avatar:
         """Any command of docs/api.md. One that meets a lost connection waits until it is mended."""
         self._count += 1
         id = f"c{self._count}"
-        command = {"id": id, "type": type, **fields}
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                control = await self._connected()
-                await control.ask(command)
-        except TimeoutError:
-            raise Unavailable(f"The server did not answer to {type!r} in time.") from None
-        if type in ("audio_start", "audio_end"):
-            self._format = command if type == "audio_start" else None
+        await self._link.ask({"id": id, "type": type, **fields})
         return id
 
     # --- what comes back: each item is given out once, the iterators end with the session ---------
 
     def events(self) -> AsyncIterator[dict[str, Any]]:
         """The server's events since the beginning, as docs/api.md has them."""
-        return self._events.items()
+        return self._link.events.items()
 
     def video(self) -> AsyncIterator[VideoFrame]:
         """Pictures; ``pts`` and ``seconds`` are the session's time, as those of `sound` and of
         events are. What is presented together has the same."""
-        return pictures(self._frames["video"])
+        return pictures(self._link.frames["video"])
 
     def sound(self) -> AsyncIterator[AudioChunk]:
         """Sound, mono at 16 kHz. What follows a gap has its own time."""
-        return sounds(self._frames["audio"])
+        return sounds(self._link.frames["audio"])
 
     async def close(self) -> None:
         """Leave, and end the session if it is ours; its place is free then. Idempotent."""
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
-        self._finish(None)
-        if self.session and self._wanted is not None and not self.http.is_closed:
-            with contextlib.suppress(httpx.HTTPError):
-                await self.http.delete(f"/v1/sessions/{self.session['id']}", headers=self.auth)
-        await self._drop()
-        await self.http.aclose()
-
-    # --- inside ------------------------------------------------------------------------------
-
-    @property
-    def peer(self) -> RTCPeerConnection | None:
-        """aiortc's connection of the moment."""
-        return None if self._media is None else self._media.peer
-
-    async def _open(self) -> None:
-        """The first connection. Raises SaccadeError."""
-        try:
-            await self._connect()
-        except TimeoutError:
-            raise Unavailable(UDP) from None
-        self._keeping = asyncio.create_task(self._keep(), name="avatar")
-
-    async def _connect(self) -> None:
-        """Open what is not open. Raises SaccadeError, TimeoutError."""
-        async with asyncio.timeout(TIMEOUT):
-            if self._control is None or self._control.closed.is_set():
-                control = Control(self._on_event)
-                where = located(self.http, self.session["control"])
-                await control.open(where, self.auth)
-                self._control = control
-                if self._format is not None:
-                    with contextlib.suppress(Conflict):  # its turn ended meanwhile
-                        await control.ask(self._format)
-                self._changed.set()
-            if self._sees and (self._media is None or self._media.lost.is_set()):
-                if self._media is not None:
-                    await self._media.close()
-                self._media = Media(self.http, self._frames, lambda: self._pts, self._on_receiver)
-                await self._media.open(located(self.http, self.session["whep"]), self.auth)
-
-    async def _connected(self) -> Control:
-        """The control socket, when it is open. Raises Unavailable when it never will be."""
-        while True:
-            if self._over:
-                raise Unavailable("The session has ended; connect again.")
-            if self._control is not None and not self._control.closed.is_set():
-                return self._control
-            self._changed.clear()
-            await self._changed.wait()
-
-    def _on_event(self, event: Event) -> None:
-        self._pts = event["pts"]
-        if event["type"] == "hello":
-            self.turn = event["session"]["turn"]
-        elif event["type"] == "interrupted":
-            self.turn = event["turn"]
-        if event["type"] == "expiring":
-            self._draining = event["reason"] == "drain"
-        self._events.put(event)
-
-    async def _keep(self) -> None:
-        """Mend what is lost, until the session ends or can not be reached for too long."""
-        error: SaccadeError | None = None
-        try:
-            while not await self._session_over():
-                await self._mend()
-        except SaccadeError as problem:
-            error = problem
-        except Exception as problem:
-            error = Unavailable(f"The client failed: {problem!r}.")
-            raise
-        finally:
-            self._finish(error)
-
-    async def _session_over(self) -> bool:
-        """Wait for a loss; whether it is the end of the session."""
-        assert self._control is not None
-        losses = [self._control.closed] + ([self._media.lost] if self._media else [])
-        waits = [asyncio.create_task(loss.wait()) for loss in losses]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        return await self._ended_within(LAST_WORD)
-
-    async def _mend(self) -> None:
-        """Connect again. Raises SaccadeError."""
-        until = time.monotonic() + self._patience
-        reason = self._media.reason if self._media else ""
-        error: SaccadeError = Unavailable(reason or "The control socket was lost.")
-        self._tell("reconnecting", error.message)
-        for pause in pauses():
-            if time.monotonic() + pause >= until:
-                raise error
-            await asyncio.sleep(pause)
-            try:
-                await self._connect()
-                break
-            except (NotFound, NotAllowed):
-                if await self._ended_within(VERDICT):
-                    return
-                await self._begin_anew(until)
-            except (Unavailable, Busy) as problem:
-                error = problem
-            except TimeoutError:
-                error = Unavailable(UDP)
-        self._tell("live", "")
-
-    async def _ended_within(self, seconds: float) -> bool:
-        """Whether the control socket says that the session has ended, and not for its server's
-        sake, in which case another one serves."""
-        assert self._control is not None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._control.closed.wait()
-        return self._control.ended and not self._draining
-
-    async def _begin_anew(self, until: float) -> None:
-        """A session in place of one that went with its server. Raises SaccadeError."""
-        if self._wanted is None:
-            raise NotFound("The session that was joined is gone.")
-        await self._drop()
-        self._draining, self._format, self._pts = False, None, 0
-        wait = max(0.0, until - time.monotonic())
-        try:
-            self.session = await create_session(self.http, self._wanted, wait)
-        except Unavailable:
-            return  # the next attempt does not find the old one either
-
-    async def _drop(self) -> None:
-        if self._control is not None:
-            await self._control.close()
-        if self._media is not None:
-            await self._media.close()
-
-    def _tell(self, phase: str, detail: str) -> None:
-        """An event of the client's own."""
-        self._events.put({
-            "v": 1, "id": None, "cause": None, "type": "link", "pts": self._pts,
-            "phase": phase, "detail": detail, "session": self.session["id"],
-        })  # fmt: skip
-
-    def _finish(self, error: SaccadeError | None) -> None:
-        self._over = True
-        self._changed.set()
-        self._events.end(error)
-        for inbox in self._frames.values():
-            inbox.end(error)
+        await self._link.close()
 
 
 if __name__ == "__main__":

@@ -23,8 +23,13 @@ MANY: Final = ("controls", "plan", "score", "stats")
 
 @asynccontextmanager
 async def saving(avatar: Avatar, path: Path) -> AsyncIterator[None]:
-    """Write what comes to an MP4 file meanwhile. Raises OSError. Encodes in the event loop: for
-    one avatar and a command, not for a server."""
+    """Write what comes to an MP4 file meanwhile. Encodes in the event loop: for one avatar and a
+    command, not for a server.
+
+    Raises:
+        OSError: The file can not be written.
+        SaccadeError: The session was lost.
+    """
     with path.open("w+b") as file, contextlib.closing(Mp4(file)) as mp4:
 
         async def see() -> None:
@@ -43,7 +48,7 @@ async def saving(avatar: Avatar, path: Path) -> AsyncIterator[None]:
                 task.cancel()
             ends = await asyncio.gather(*writing, return_exceptions=True)
         for end in ends:
-            if isinstance(end, OSError):
+            if isinstance(end, Exception):  # which its being cancelled is not
                 raise end
 
 

@@ -123,10 +123,10 @@ async def test_what_was_taken_back_is_not_said_again(portrait: Portrait) -> None
     """A window that was made when the interruption came, and is planned anew after it."""
     played, voice = await busy(portrait, Eights)
     session = played.session
-    session.rendering_since = played.clock()
+    session.clock.rendering_since = played.clock()
     at = played.clock() - session.epoch
     session.interrupt()
-    session.rendering_since = None
+    session.clock.rendering_since = None
     session.behave(label="surprise")
     for _ in range(10):
         await asyncio.sleep(0)

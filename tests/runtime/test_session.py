@@ -23,8 +23,9 @@ from core import (
 )
 from engines.mouth import Mouth
 from runtime.events import Event, EventFeed
-from runtime.session import REST_FRAMES, Session
+from runtime.session import Session
 from runtime.settings import RuntimeSettings
+from runtime.turn_taking import REST_FRAMES
 from runtime.window import Window
 from tests.runtime.test_voice_track import LOOKAHEADS, DelayedMouth
 
@@ -120,7 +121,7 @@ def run(session: Session, frames: int) -> list[Window]:
         session.timeline.add(window, "made")
         for frame, picture in enumerate(session.renderer.render(window, 0.0), window.start):
             session.timeline.show(window, frame, picture)
-        session.leave(session.presented(window.start + len(window)))
+        session.delivery.leave(session.clock.presented(window.start + len(window)))
         windows.append(window)
     return windows
 

@@ -50,7 +50,7 @@ class Played:
         for _ in range(round(seconds / TICK)):
             self.clock.now += TICK
             session.hurry(self.clock())
-            if session.due() <= self.clock():
+            if session.clock.due() <= self.clock():
                 window = session.plan()
                 self.windows.append(window)
                 session.timeline.add(window, "made")
@@ -184,8 +184,8 @@ def test_a_slow_stream_of_sound_is_not_torn(played: Played) -> None:
 
 def test_nothing_is_taken_back_that_can_not_be_made_in_time(played: Played) -> None:
     session = played.session
-    session.rendering_since = played.clock()  # a window is just being made
-    frame = session.frame
+    session.clock.rendering_since = played.clock()  # a window is just being made
+    frame = session.clock.frame
     session.behave(label="fear")
-    left = session.presented(session.frame) - played.clock()
-    assert left >= min(2 * LEAD, session.presented(frame) - played.clock()) - 0.04
+    left = session.clock.presented(session.clock.frame) - played.clock()
+    assert left >= min(2 * LEAD, session.clock.presented(frame) - played.clock()) - 0.04

@@ -374,10 +374,10 @@ async def test_a_client_that_does_not_read_is_let_go(store: PortraitStore) -> No
             await until(socket, "hello")
             files = len(os.listdir("/proc/self/fd"))
             async with asyncio.timeout(10):
-                while living._events.feeds:
+                while feeds := living._teller._hub.feeds:
                     for _ in range(50):
-                        living._emit("state", {"filler": secrets.token_hex(50_000)})
-                    assert all(len(feed._events) <= FEED_LIMIT for feed in living._events.feeds)
+                        living.tell("state", {"filler": secrets.token_hex(50_000)})
+                    assert all(len(feed._events) <= FEED_LIMIT for feed in feeds)
                     await asyncio.sleep(0.02)
                 while len(os.listdir("/proc/self/fd")) >= files:  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0.02)

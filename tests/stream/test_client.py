@@ -153,6 +153,22 @@ async def test_what_comes_is_saved_as_a_file(live: Live, tmp_path: Path) -> None
     assert abs(len(sound) / 48_000 - pictures / 25) < 0.1
 
 
+async def test_saving_fails_with_whatever_error_it_met(live: Live, tmp_path: Path) -> None:
+    """Not with a file that lacks the rest in silence. What fails meanwhile comes first."""
+    async with await connect(live.base) as avatar:
+        with pytest.raises(AttributeError, match="to_ndarray"):
+            async with saving(avatar, tmp_path / "odd.mp4"):
+                avatar._link.frames["video"].put(("no frame", 0))
+                await asyncio.sleep(0.2)
+        with pytest.raises(OSError, match="No space left"):
+            async with saving(avatar, Path("/dev/full")):
+                await asyncio.sleep(0.3)
+        with pytest.raises(Conflict):
+            async with saving(avatar, tmp_path / "late.mp4"):
+                avatar._link.frames["video"].put(("no frame", 0))
+                await avatar.say("Of another turn.", turn=7)
+
+
 async def test_the_command_says_what_is_missing(live: Live, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="voice"):
         await speak(live.base, "There is no voice here.", tmp_path / "none.mp4")

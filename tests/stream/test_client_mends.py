@@ -31,6 +31,8 @@ from tests.stream.conftest import Live, serving
 from tests.stream.test_gather import HERE, stun_server
 
 ONE = RuntimeSettings(size=256, max_sessions=1)
+TOLD = {"hello", "ok", "link"}
+"What is told of connections and commands; the rest is of the avatar."
 
 
 class Through(httpx.AsyncHTTPTransport):
@@ -54,6 +56,21 @@ class Through(httpx.AsyncHTTPTransport):
             sdp = self._relay.answer(sdp)
         headers = {k: v for k, v in answer.headers.items() if k != "content-length"}
         return httpx.Response(answer.status_code, headers=headers, content=sdp)
+
+
+class Refusing(httpx.AsyncHTTPTransport):
+    """HTTP as usual, but some offers after the first one are refused."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self.offers, self._refusals = 0, refusals
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and request.url.path.endswith("/whep"):
+            self.offers += 1
+            if 1 < self.offers <= 1 + self._refusals:
+                return httpx.Response(503, json={"detail": "All viewers' places are taken."})
+        return await super().handle_async_request(request)
 
 
 class Patches(httpx.AsyncHTTPTransport):
@@ -147,8 +164,8 @@ async def test_media_that_the_server_cuts_come_back_on_the_same_session(live: Li
     async with await connect(live.base) as avatar, watched(avatar) as seen:
         await seen.more(10)
         before, session = seen.came[-1][1], avatar.session["id"]
-        assert avatar._media is not None and avatar._media._resource is not None
-        await live.http.delete(avatar._media._resource, headers=avatar.auth)
+        assert avatar._link._media is not None and avatar._link._media._resource is not None
+        await live.http.delete(avatar._link._media._resource, headers=avatar.auth)
         lost = await until(avatar, link("reconnecting"))
         assert lost["session"] == session and "media" in lost["detail"]
         assert (await until(avatar, link("live")))["session"] == session
@@ -159,14 +176,25 @@ async def test_media_that_the_server_cuts_come_back_on_the_same_session(live: Li
         assert abs(after[-1] - live.sessions.get(session).pts) < 3 * SAMPLE_RATE
 
 
+async def test_a_refused_offer_is_made_again_before_all_is_said_to_be_well(live: Live) -> None:
+    refusing = Refusing(2)
+    async with await connect(live.base, transport=refusing) as avatar, watched(avatar) as seen:
+        await seen.more(3)
+        assert avatar._link._media is not None and avatar._link._media._resource is not None
+        await live.http.delete(avatar._link._media._resource, headers=avatar.auth)
+        await until(avatar, link("live"))
+        assert refusing.offers == 4
+        await seen.more(5)
+
+
 async def test_a_lost_control_socket_is_opened_again_and_commands_wait(live: Live) -> None:
     async with await connect(live.base, media=False) as avatar:
         await avatar.send("audio_start", rate=48_000)
-        assert avatar._control is not None and avatar._control._socket is not None
-        avatar._control._socket.transport.abort()  # no goodbye
-        await avatar._control.closed.wait()
+        assert avatar._link._control is not None and avatar._link._control._socket is not None
+        avatar._link._control._socket.transport.abort()  # no goodbye
+        await avatar._link._control.closed.wait()
         await avatar.audio_end()  # waits
-        told = [(event["type"], event["cause"]) async for event in some(avatar, 7)]
+        told = [(event["type"], event["cause"]) async for event in some(avatar, 7, TOLD)]
         assert told[:3] == [("hello", None), ("ok", "c1"), ("link", None)]
         assert sorted(told[3:], key=str) == [
             ("hello", None), ("link", None), ("ok", "c1"), ("ok", "c2")
@@ -174,9 +202,11 @@ async def test_a_lost_control_socket_is_opened_again_and_commands_wait(live: Liv
         assert len(live.sessions.list()) == 1
 
 
-async def some(avatar: Avatar, count: int) -> AsyncIterator[dict[str, Any]]:
+async def some(avatar: Avatar, count: int, types: set[str]) -> AsyncIterator[dict[str, Any]]:
     async with asyncio.timeout(10):
         async for event in avatar.events():
+            if event["type"] not in types:
+                continue
             yield event
             count -= 1
             if not count:

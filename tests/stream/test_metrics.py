@@ -144,7 +144,7 @@ async def test_dropped_frames_and_encoding_reach_their_names(live: Live) -> None
         assert found["saccade_viewers"] == found["saccade_offers_total{accepted}"] == 1
         assert found["saccade_keyframes_total"] >= 1
         living = live.sessions.get(session["id"])
-        living._media.dropped += 1000
+        living.delivery._media.dropped += 1000
         async with asyncio.timeout(5):
             while found["saccade_dropped_total"] < 1000:
                 found = read((await live.http.get("/metrics")).text)
