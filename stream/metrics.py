@@ -110,6 +110,14 @@ class Metrics(Collector):
             "Packets of sound (20 ms) that were too late or whose viewer was too slow",
             value=encoding.dropped["audio"],
         )
+        yield GaugeMetricFamily(
+            "saccade_repeating",
+            "Viewers whose pictures are sent twice, as they lose packets a long way off",
+            value=encoding.repeating,
+        )
+        yield CounterMetricFamily(
+            "saccade_repeated", "Packets of pictures sent again unasked", value=encoding.repeated
+        )
         yield from self._elsewhere()
         for name, help in (
             ("first_picture", "From a viewer's offer to the first picture sent"),
