@@ -106,6 +106,38 @@ async def test_a_page_of_another_origin_plays_speaks_and_gives_its_place_back(
     await page.close()
 
 
+async def test_a_page_of_another_origin_reads_every_header_that_answers_carry(
+    browser: Browser, base: str, site: str
+) -> None:
+    """What a server does not expose (CORS), scripts of other origins do not see."""
+    page = await browser.new_page()
+    await page.goto(f"{site}/?server={base}")
+    await until(page, "window.app")
+    ask = """async ([path, options]) => {
+      const answer = await fetch(path, options);
+      return [answer.status, Object.fromEntries(answer.headers)];
+    }"""
+    seen: set[str] = set()
+    async with httpx.AsyncClient(base_url=base) as http:
+        taken = (await http.post("/v1/sessions")).json()
+        auth = {"Authorization": f"Bearer {taken['token']}"}
+        for method, path, status in (
+            ("GET", f"/v1/sessions/{taken['id']}", 401),  # WWW-Authenticate
+            ("GET", "/v1/sessions/nosuch", 404),
+            ("OPTIONS", f"/v1/sessions/{taken['id']}/whep", 204),  # Accept-Post, Accept-Patch
+            ("PATCH", "/v1/labels", 405),  # Allow
+        ):
+            real = await http.request(method, path)
+            got, headers = await page.evaluate(ask, [f"{base}{path}", {"method": method}])
+            assert got == status == real.status_code
+            sent = set(real.headers) - {"access-control-allow-origin", "vary"}
+            assert sent <= set(headers) | {"transfer-encoding", "connection"}, path
+            seen |= sent
+        await http.delete(f"/v1/sessions/{taken['id']}", headers=auth)
+    assert {"www-authenticate", "allow", "accept-post", "accept-patch"} <= seen
+    await page.close()
+
+
 async def test_the_page_waits_in_line_and_says_where(browser: Browser, base: str) -> None:
     async with httpx.AsyncClient(base_url=base) as http:
         taken = (await http.post("/v1/sessions")).json()
@@ -134,36 +166,4 @@ async def test_the_page_waits_in_line_and_says_where(browser: Browser, base: str
         await until(page, LIVE)
     assert "ticket" not in tries[0] and tries[-1]["ticket"]
     assert len({t["ticket"] for t in tries[1:]}) == 1, "one ticket keeps the turn"
-    await page.close()
-
-
-async def test_a_page_of_another_origin_reads_every_header_that_answers_carry(
-    browser: Browser, base: str, site: str
-) -> None:
-    """What a server does not expose (CORS), scripts of other origins do not see."""
-    page = await browser.new_page()
-    await page.goto(f"{site}/?server={base}")
-    await until(page, "window.app")
-    ask = """async ([path, options]) => {
-      const answer = await fetch(path, options);
-      return [answer.status, Object.fromEntries(answer.headers)];
-    }"""
-    seen: set[str] = set()
-    async with httpx.AsyncClient(base_url=base) as http:
-        taken = (await http.post("/v1/sessions")).json()
-        auth = {"Authorization": f"Bearer {taken['token']}"}
-        for method, path, status in (
-            ("GET", f"/v1/sessions/{taken['id']}", 401),  # WWW-Authenticate
-            ("POST", "/v1/sessions", 503),  # Retry-After
-            ("GET", "/v1/portraits/puppet/whatever", 404),
-            ("PATCH", "/v1/labels", 405),  # Allow
-        ):
-            real = await http.request(method, path)
-            got, headers = await page.evaluate(ask, [f"{base}{path}", {"method": method}])
-            assert got == status == real.status_code
-            sent = set(real.headers) - {"access-control-allow-origin", "vary"}
-            assert sent <= set(headers) | {"transfer-encoding", "connection"}, path
-            seen |= sent
-        await http.delete(f"/v1/sessions/{taken['id']}", headers=auth)
-    assert {"www-authenticate", "retry-after", "allow"} <= seen
     await page.close()
