@@ -16,6 +16,7 @@ from runtime.portraits import PortraitStore
 from stream.broadcast import Broadcasts
 from stream.metrics import Metrics
 from stream.publications import Publications
+from stream.rates import Rates
 from stream.recordings import Recordings
 from stream.rendition import View
 from stream.settings import StreamSettings
@@ -48,6 +49,7 @@ def metrics_of(live: Live, broadcasts: Broadcasts) -> Metrics:
         Peers(settings, broadcasts),
         Publications(settings, broadcasts),
         Recordings(None, settings),
+        Rates(0),
     )
 
 
