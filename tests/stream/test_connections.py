@@ -163,7 +163,7 @@ async def undisturbed(live: Live) -> AsyncIterator[None]:
                 await asyncio.sleep(1.0)
                 times.append(time.monotonic())
                 yield
-                await asyncio.sleep(max(0.0, times[1] + 1.0 - time.monotonic()))
+                await asyncio.sleep(max(0.0, times[1] + 2.0 - time.monotonic()))
                 times.append(time.monotonic())
                 await asyncio.sleep(1.0)
                 times.append(time.monotonic())
