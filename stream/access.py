@@ -1,4 +1,4 @@
-"""Who may touch a session: whoever holds its token. And how much anybody may send."""
+"""Who may touch a session: whoever holds its token. And how much anybody may send, how often."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import asyncio
 import hmac
 import re
 import secrets
+import time
+from collections.abc import Collection
+from math import ceil
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -17,12 +20,15 @@ from starlette.websockets import WebSocket
 from runtime.session import Session
 from stream import problems
 from stream.prefix import inside
+from stream.rates import Proxies, Rates
 
 SUBPROTOCOL: Final = "saccade.v1"
 TOKEN_PREFIX: Final = "token."
 "Browsers can not set headers on a socket: the token may come as a second subprotocol."
 BODY_RATE: Final = 32 * 1024
 "Bytes a second that a body has to bring, once its time is over."
+PATIENCE: Final = 3.0
+"Seconds that a request may wait because its address asks too often."
 
 
 class Tokens:
@@ -128,3 +134,53 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+class RateLimit:
+    """ASGI middleware: who asks too often waits a little; beyond that they are told when to come
+    back (429, RFC 6585 section 4). All requests take the event loop's time, where media leave.
+
+    The address is what uvicorn takes for the client's: what a proxy that is believed says, else the
+    connection's. A proxy that names nobody is not bound, as that would shut out all behind it.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, rates: Rates, proxies: Proxies, free: Collection[str]
+    ) -> None:
+        """Args:
+        app: What is behind it.
+        rates: Counts the requests.
+        proxies: Who is not bound.
+        free: Paths that are not counted.
+        """
+        self._app = app
+        self._rates = rates
+        self._proxies = proxies
+        self._free = free
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        client = scope.get("client")
+        counts = scope["type"] in ("http", "websocket") and inside(scope) not in self._free
+        if not counts or client is None or client[0] in self._proxies:
+            await self._app(scope, receive, send)
+            return
+        now = time.monotonic()
+        wait = self._rates.wait(client[0], now)
+        if wait <= PATIENCE:
+            self._rates.take(client[0], now)
+            if wait:
+                await asyncio.sleep(wait)
+            await self._app(scope, receive, send)
+            return
+        self._rates.refused += 1
+        after = ceil(wait)
+        answer = problems.problem(
+            429,
+            "too-many-requests",
+            f"Too many requests come from your address; wait {after} s.",
+            # The next one has to connect first, and a body that is under way is not read.
+            headers={"Retry-After": str(after), "Connection": "close"},
+            retry_after=after,
+        )
+        await answer(scope, receive, send)

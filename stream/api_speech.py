@@ -14,6 +14,7 @@ from runtime.session import Session
 from runtime.sessions import Sessions
 from stream.access import Tokens
 from stream.api_sessions import SESSIONS, opener
+from stream.control import check_turn
 from stream.problems import may_answer
 from stream.uploads import described, uploaded
 
@@ -41,19 +42,25 @@ def speech_routes(sessions: Sessions, tokens: Tokens) -> APIRouter:
     @router.post(
         SPEECH,
         status_code=202,
-        responses=may_answer(400, 401, 404, 413, 422, 503),
+        responses=may_answer(400, 401, 404, 409, 413, 422, 503),
         openapi_extra=described("audio/*"),
     )
     async def speak_file(
         request: Request,
         session: Session = opened,
         cause: Annotated[str | None, Query(max_length=64)] = None,
+        turn: Annotated[int | None, Query(ge=0)] = None,
     ) -> AcceptedSpeech:
-        """Speak a sound file, after what is being said: the body itself, or `file` of a form."""
+        """Speak a sound file, after what is being said: the body itself, or `file` of a form.
+
+        With a `turn`, in that one only: 409 `stale-turn` when an interruption has ended it.
+        """
+        check_turn(session, turn)
         data, _ = await uploaded(request)
         async with decoding:
             limit = session.settings.max_recorded
             recording = await asyncio.to_thread(decode_audio, data, limit=limit)
+        check_turn(session, turn)  # it may have ended while the file came, or was read
         cause = cause or f"file-{secrets.token_hex(4)}"
         session.play(recording.samples, cause)
         return AcceptedSpeech(

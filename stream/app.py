@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from runtime.sessions import Sessions
 from stream import problems
-from stream.access import BodyLimit, Tokens
+from stream.access import BodyLimit, RateLimit, Tokens
 from stream.api_check import check_routes
 from stream.api_portraits import PORTRAITS, portrait_routes
 from stream.api_publish import publication_routes
@@ -33,6 +33,7 @@ from stream.farewell import Farewells
 from stream.metrics import Metrics
 from stream.prefix import Prefix, inside
 from stream.publications import Publications
+from stream.rates import Proxies, Rates
 from stream.recordings import Recordings
 from stream.reference import reference_page
 from stream.settings import StreamSettings
@@ -41,6 +42,8 @@ from stream.whep import Peers
 WEB: Final = Path(__file__).parent / "web"
 MAX_BODY: Final = 128 * 1024
 "Bytes of any body but a file: twice the largest SDP."
+HEALTH: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"Asked by those who would take the server for dead if it refused."
 SECURITY: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
@@ -85,25 +88,19 @@ def create_app(
     problems.install(app)
     files = dict.fromkeys((PORTRAITS, SPEECH_PATHS), settings.max_upload)
     app.add_middleware(BodyLimit, limit=MAX_BODY, larger=files, timeout=settings.body_timeout)
-    if settings.allowed_origins:
+    rates, proxies = Rates(settings.request_rate), Proxies(settings.trusted_proxies)
+    app.add_middleware(RateLimit, rates=rates, proxies=proxies, free=HEALTH)
+    if settings.allowed_origins:  # outside of the others: what they refuse can be read, too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.allowed_origins),
             allow_methods=["OPTIONS", "GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "If-Match"],
-            expose_headers=[
-                "Location",
-                "Link",
-                "ETag",
-                "Accept-Patch",
-                "Accept-Post",
-                "Allow",
-                "Retry-After",
-            ],  # fmt: skip
+            expose_headers=["*"],  # whatever a route sets; the API wants no cookies
         )
     app.add_middleware(Prefix, prefix=settings.root_path)
     routers = (
-        health_routes(sessions, Metrics(sessions, peers, published, recorded)),
+        health_routes(sessions, Metrics(sessions, peers, published, recorded, rates)),
         portrait_routes(sessions.portraits, sessions.adaptations),
         session_routes(sessions, tokens, settings, farewells),
         speech_routes(sessions, tokens),
@@ -112,8 +109,9 @@ def create_app(
         recording_routes(sessions, tokens, recorded),
         check_routes(echoes, settings),
     )
-    for router in routers:
-        app.include_router(router)
+    app.include_router(routers[0])
+    for router in routers[1:]:
+        app.include_router(router, responses=problems.may_answer(429))
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

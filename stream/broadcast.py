@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic, time
@@ -168,17 +168,22 @@ class Broadcast:
         outlet.dropped = 0
         self._listeners.discard(outlet)
         if isinstance(outlet, View):
+            self._stats.repeated += outlet.repeated
+            outlet.repeated = 0
             for rendition in (outlet.shown, outlet.coming):
                 if rendition is not None:
                     self._leave(rendition, outlet)
 
     def dropped(self) -> Counter[str]:
         """What viewers that have not left were too slow for, frames by kind of track."""
-        views = {view for rendition in self.renditions.values() for view in rendition.views}
         return Counter(
-            video=sum(view.dropped for view in views),
+            video=sum(view.dropped for view in self.views()),
             audio=sum(listener.dropped for listener in self._listeners),
         )
+
+    def views(self) -> set[View]:
+        """The pictures of all viewers that have not left."""
+        return {view for rendition in self.renditions.values() for view in rendition.views}
 
     async def wait_closed(self) -> None:
         """Return when the session has ended."""
@@ -276,6 +281,19 @@ class Broadcasts:
     def dropped(self) -> Counter[str]:
         """Frames that were encoded late or never sent, by kind of track, since the start."""
         return sum((b.dropped() for b in self._of.values()), self.stats.dropped.copy())
+
+    @property
+    def repeated(self) -> int:
+        """Packets sent again unasked (`stream.repeats`), since the start."""
+        return self.stats.repeated + sum(view.repeated for view in self._views())
+
+    @property
+    def repeating(self) -> int:
+        """Viewers whose pictures are sent twice at present."""
+        return sum(view.bandwidth.copies > 1 for view in self._views())
+
+    def _views(self) -> Iterator[View]:
+        return (view for broadcast in self._of.values() for view in broadcast.views())
 
     @asynccontextmanager
     async def watch(self, session: Source) -> AsyncIterator[Broadcast]:

@@ -32,7 +32,7 @@ MOST_PAUSE: Final = 4.0
 ICE_LINK: Final = re.compile(r'<([^>]+)>((?:\s*;\s*[\w-]+="(?:[^"\\]|\\.)*")*)')
 PARAMETER: Final = re.compile(r'([\w-]+)="((?:[^"\\]|\\.)*)"')
 STATUS: Final[dict[int, type[SaccadeError]]] = {
-    401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: Conflict, 503: Busy, 507: Full,
+    401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: Conflict, 429: Busy, 503: Busy, 507: Full,
 }  # fmt: skip
 CODES: Final[dict[str, type[SaccadeError]]] = {
     kind.code: kind for kind in (PortraitRejected, Unavailable, NotAllowed, Full)

@@ -48,6 +48,13 @@ class StaleTurn(Conflict):
     code = "stale-turn"
 
 
+def check_turn(session: Session, turn: int | None) -> None:
+    """Raises StaleTurn for a turn that is not the present one; None fits all."""
+    now = session.turn
+    if turn not in (None, now):
+        raise StaleTurn(f"That was meant for turn {turn}; this is turn {now}.", turn=now)
+
+
 class Protocol:
     """One socket's conversation with one session. No I/O: replies are handed to ``reply``."""
 
@@ -110,11 +117,6 @@ class Protocol:
         now = self._session.turn
         self._runs.begin(now if turn is None else turn, named=turn is not None)
 
-    def _check(self, turn: int | None) -> None:
-        now = self._session.turn
-        if turn not in (None, now):
-            raise StaleTurn(f"That was meant for turn {turn}; this is turn {now}.", turn=now)
-
     def end(self) -> None:
         """The socket is gone: what it streamed is over, unless an interruption has ended it."""
         if self._streaming and (self._live or self._runs.now(self._session.turn)):
@@ -125,7 +127,7 @@ class Protocol:
         session, cause = self._session, command.id
         match command:
             case Say(text=text, turn=turn):
-                self._check(turn)
+                check_turn(session, turn)
                 session.say(text, cause)
             case Behave(label=label, instruction=instruction, eyes=eyes):
                 unknown = session.behave(
@@ -142,7 +144,7 @@ class Protocol:
                 self.end()
                 self._form, self._live, self._cause = (rate, channels), live, cause
                 self._begin(turn)
-                self._check(turn)
+                check_turn(session, turn)
             case AudioEnd():
                 if self._streaming:
                     self._speak(self._pcm.flush())

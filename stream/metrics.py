@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from runtime.latency import Histogram
 from runtime.sessions import Sessions
 from stream.publications import Publications
+from stream.rates import Rates
 from stream.recordings import Recordings
 from stream.whep import Peers
 
@@ -25,12 +26,18 @@ class Metrics(Collector):
     """All metrics of one server. Counters of ended sessions stay counted."""
 
     def __init__(
-        self, sessions: Sessions, peers: Peers, published: Publications, recorded: Recordings
+        self,
+        sessions: Sessions,
+        peers: Peers,
+        published: Publications,
+        recorded: Recordings,
+        rates: Rates,
     ) -> None:
         self._sessions = sessions
         self._peers = peers
         self._published = published
         self._recorded = recorded
+        self._rates = rates
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -110,6 +117,14 @@ class Metrics(Collector):
             "Packets of sound (20 ms) that were too late or whose viewer was too slow",
             value=encoding.dropped["audio"],
         )
+        yield GaugeMetricFamily(
+            "saccade_repeating",
+            "Viewers whose pictures are sent twice, as they lose packets a long way off",
+            value=encoding.repeating,
+        )
+        yield CounterMetricFamily(
+            "saccade_repeated", "Packets of pictures sent again unasked", value=encoding.repeated
+        )
         yield from self._elsewhere()
         for name, help in (
             ("first_picture", "From a viewer's offer to the first picture sent"),
@@ -161,6 +176,11 @@ class Metrics(Collector):
                   sessions.refused)  # fmt: skip
         yield _by("saccade_sessions_ended", "Sessions that ended, by reason", "reason",
                   sessions.ends)  # fmt: skip
+        yield CounterMetricFamily(
+            "saccade_requests_refused",
+            "Requests answered 429, as their address asks too often",
+            value=self._rates.refused,
+        )
         yield _histogram(
             "saccade_create_seconds", "Time that creating a session took", sessions.created_in
         )

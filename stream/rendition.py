@@ -54,6 +54,8 @@ class EncodeStats:
     bits: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     "Frames, by kind of track, that were too late or whose viewer was too slow; it has left."
+    repeated: int = 0
+    "Packets sent again unasked to viewers that have left."
     ms: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     "Time that the newest pictures took, each in all its renditions."
 
@@ -131,6 +133,8 @@ class View(Outlet):
         self.bandwidth = bandwidth
         self.shown: Rendition | None = None
         self.coming: Rendition | None = None
+        self.repeated = 0
+        "Packets sent again unasked (`stream.repeats`)."
 
     @property
     def sent(self) -> int:

@@ -129,7 +129,6 @@ class MediaSender(RTCRtpSender):
         self._again: list[RtpPacket] = []  # of the last picture, to be repeated with the next
         self._reported = float("-inf")  # the epoch that the receiver knows of
         self.packets = 0
-        self.repeated = 0
         self.octets = 0
         self.left: tuple[float, float] | None = None
         "Media time of what left last, and the monotonic time then, seconds."
@@ -195,7 +194,8 @@ class MediaSender(RTCRtpSender):
             for _ in range(count):
                 if again:
                     await self._put_again(again.pop(0))
-                    self.repeated += 1
+                    if isinstance(self._outlet, View):
+                        self._outlet.repeated += 1
                 else:
                     await self._put_new(next(packets))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 
 ICE_SERVER = re.compile(
     r"(stuns?:[\w.-]+(:\d+)?|turns?:[\w.-]+(:\d+)?(\?transport=(udp|tcp))?( [!-~]+ [!-~]+)?)",
@@ -13,7 +14,7 @@ PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
 
 PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[\w.~-]+)+", re.ASCII)
 PLACE = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
-MAY_BE_ZERO = ("drain_seconds", "recordings_bytes")
+MAY_BE_ZERO = ("drain_seconds", "recordings_bytes", "request_rate", "connection_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,18 @@ class StreamSettings:
     "Bytes of one file, portrait or speech."
     max_connections: int = 500
     "TCP connections at once; one more takes the place of the one that waits longest for a request."
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks (10.0.0.0/8) of proxies, beside this machine, that are believed in
+    ``X-Forwarded-For`` who asks."""
+    request_rate: float = 50.0
+    """Requests a second from one address (IPv6: one /64), and two seconds' worth at once; more wait
+    for three seconds, and are answered 429 beyond. 0 for no bound. Health, metrics, this machine
+    and proxies that name nobody are not bound."""
+    connection_rate: float = 50.0
+    """TCP connections, the same; more wait for their turn, for half of `header_timeout`, and are
+    cut beyond. 0 for no bound. Those of proxies are not bound."""
     header_timeout: float = 10.0
-    "Seconds the head of a request may take to arrive."
+    "Seconds a TLS handshake may take, and after it the head of a request."
     body_timeout: float = 20.0
     "Seconds a body may take to arrive, and one more for each 32 KiB of it."
     write_timeout: float = 15.0
@@ -103,6 +114,14 @@ class StreamSettings:
                     "publish_to: each entry is https://HOST or http://HOST, with a port or path or"
                     " without, and neither user, query nor spaces"
                 )
+        for entry in self.trusted_proxies:
+            try:
+                ip_network(entry)
+            except ValueError:
+                raise ValueError(
+                    "trusted_proxies: each entry is an address such as 10.0.0.1, or a network such"
+                    f" as 10.0.0.0/8, got {entry!r}"
+                ) from None
         for limit in fields(self):
             value = getattr(self, limit.name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -84,6 +84,11 @@ async function readProblem(answer) {
   }
 }
 
+/** Whether the same request may do later: no answer, a server's error, or asked too often. */
+export function passes({ status }) {
+  return !status || status === 429 || status >= 500;
+}
+
 /** What became of a request whose answer does not matter: null, or why it was refused. */
 export function refusal(asked) {
   return asked.then(

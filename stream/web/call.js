@@ -3,7 +3,7 @@
  * that will take over when its first picture is there.
  */
 
-import { Problem } from "./api.js";
+import { passes, Problem } from "./api.js";
 import { Link } from "./link.js";
 import { keepSession, keptSession } from "./resume.js";
 import { isAbort, sleep } from "./timing.js";
@@ -66,7 +66,7 @@ export class Call {
       await link.open(resume ? keptSession(this.view.keep, this.view.base) : null);
     } catch (error) {
       if (isAbort(error) || link.signal.aborted) return;
-      if (link.session && (error.status === 0 || error.status >= 500)) {
+      if (link.session && error instanceof Problem && passes(error)) {
         link.restartMedia(error.message);
         return;
       }

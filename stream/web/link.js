@@ -1,6 +1,6 @@
 /** One session: its player, its control socket, and all that brings them back when they fail. */
 
-import { read, request, resolve } from "./api.js";
+import { passes, read, request, resolve } from "./api.js";
 import { ControlSocket } from "./control.js";
 import { forgetSession } from "./resume.js";
 import { Backoff, isAbort, waitForRetry } from "./timing.js";
@@ -156,7 +156,7 @@ export class Link {
         return true;
       } catch (error) {
         this.signal.throwIfAborted();
-        if (error.status && error.status < 500) break;
+        if (!passes(error)) break;
         const ms = backoff.next();
         this.call.onPhase("waiting", error.message, ms, error);
         await waitForRetry(ms, this.signal);
@@ -189,7 +189,7 @@ export class Link {
           gone = json.portrait; // Then the server's own default.
           continue;
         }
-        if (error.status && error.status < 500) throw error;
+        if (!passes(error)) throw error;
         this.call.ticket = error.ticket ?? this.call.ticket;
         if (error.status === 503 && this.call.makeRoom(this)) continue;
         const ms = error.retryAfter ? error.retryAfter * 1000 : backoff.next();

@@ -276,10 +276,10 @@ export class Saccade {
    * `send("audio_start", { turn })` none of it is spoken in another turn.
    */
   sendAudio(pcm: ArrayBuffer): void;
-  /** Speak a sound file. */
+  /** Speak a sound file; with a `turn` as `say` does. */
   speak(
     file: Blob,
-    options?: { cause?: string },
+    options?: { cause?: string; turn?: number },
   ): Promise<{ id: string; seconds: number; warnings: string[] }>;
   /** Why the eyes do what they do: the latest plans, newest first. */
   plans(): Promise<object[]>;

@@ -143,9 +143,11 @@ export class Saccade {
     this.#call.sendAudio(pcm);
   }
 
-  async speak(file, { cause } = {}) {
+  async speak(file, { cause, turn } = {}) {
     const { url, token } = this.#reached();
-    const path = cause ? `${url}/speech?cause=${encodeURIComponent(cause)}` : `${url}/speech`;
+    const path = new URL(`${url}/speech`);
+    if (cause) path.searchParams.set("cause", cause);
+    if (turn !== undefined) path.searchParams.set("turn", turn);
     const type = file.type || "application/octet-stream";
     return (await request("POST", path, { body: file, type, token })).json();
   }

@@ -87,6 +87,9 @@ async def test_a_page_of_another_origin_plays_speaks_and_gives_its_place_back(
     assert await page.evaluate("app.avatar.turn") == 1
     stale = "app.avatar.say('Of before.', { turn: 0 }).catch(e => e.code)"
     assert await page.evaluate(stale) == "stale-turn"
+    file = "app.avatar.speak(new Blob(['x']), { cause: 'a&b', turn: %d }).catch(e => e.code)"
+    assert await page.evaluate(file % 0) == "stale-turn"
+    assert await page.evaluate(file % 1) == "audio-rejected", "of this turn, and no sound"
     refused = await page.evaluate(
         "app.avatar.behave({ label: 'nosuch' })"
         ".catch(e => [e instanceof app.Problem, e.code, e.status, e.message])"
@@ -99,7 +102,39 @@ async def test_a_page_of_another_origin_plays_speaks_and_gives_its_place_back(
     assert phases[0] == "starting" and phases[-2:] == ["live", "closed"]
     await page.evaluate("app.avatar.connect()")  # it can begin anew
     await page.evaluate("app.avatar.close()")
-    assert console.errors == []
+    assert not [e for e in console.errors if "409" not in e and "422" not in e]
+    await page.close()
+
+
+async def test_a_page_of_another_origin_reads_every_header_that_answers_carry(
+    browser: Browser, base: str, site: str
+) -> None:
+    """What a server does not expose (CORS), scripts of other origins do not see."""
+    page = await browser.new_page()
+    await page.goto(f"{site}/?server={base}")
+    await until(page, "window.app")
+    ask = """async ([path, options]) => {
+      const answer = await fetch(path, options);
+      return [answer.status, Object.fromEntries(answer.headers)];
+    }"""
+    seen: set[str] = set()
+    async with httpx.AsyncClient(base_url=base) as http:
+        taken = (await http.post("/v1/sessions")).json()
+        auth = {"Authorization": f"Bearer {taken['token']}"}
+        for method, path, status in (
+            ("GET", f"/v1/sessions/{taken['id']}", 401),  # WWW-Authenticate
+            ("GET", "/v1/sessions/nosuch", 404),
+            ("OPTIONS", f"/v1/sessions/{taken['id']}/whep", 204),  # Accept-Post, Accept-Patch
+            ("PATCH", "/v1/labels", 405),  # Allow
+        ):
+            real = await http.request(method, path)
+            got, headers = await page.evaluate(ask, [f"{base}{path}", {"method": method}])
+            assert got == status == real.status_code
+            sent = set(real.headers) - {"access-control-allow-origin", "vary"}
+            assert sent <= set(headers) | {"transfer-encoding", "connection"}, path
+            seen |= sent
+        await http.delete(f"/v1/sessions/{taken['id']}", headers=auth)
+    assert {"www-authenticate", "allow", "accept-post", "accept-patch"} <= seen
     await page.close()
 
 

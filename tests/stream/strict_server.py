@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ SETTINGS = {
     "SACCADE_CONFIG": "",
     "SACCADE_VOICE__KIND": "none",
     "SACCADE_RUNTIME__RENDERER": "puppet",
-    "SACCADE_RUNTIME__SIZE": "256",
+    "SACCADE_RUNTIME__SIZE": "128",
     "SACCADE_STREAM__DRAIN_SECONDS": "0",
     "SACCADE_STREAM__MAX_CONNECTIONS": str(MOST),
     "SACCADE_STREAM__HEADER_TIMEOUT": "0.6",
@@ -140,7 +141,7 @@ async def undisturbed(live: Live) -> AsyncIterator[None]:
                     await control.send(json.dumps({"id": str(asked), "type": "ping"}))
                     while (await until(control, "ok"))["cause"] != str(asked):
                         pass
-                    answered.append(time.monotonic() - asked)
+                    answered.append(time.monotonic())
                     await asyncio.sleep(0.1)
 
             task = asyncio.create_task(command())
@@ -149,7 +150,7 @@ async def undisturbed(live: Live) -> AsyncIterator[None]:
                 await asyncio.sleep(1.0)
                 times.append(time.monotonic())
                 yield
-                await asyncio.sleep(max(0.0, times[1] + 1.0 - time.monotonic()))
+                await asyncio.sleep(max(0.0, times[1] + 2.0 - time.monotonic()))
                 times.append(time.monotonic())
                 await asyncio.sleep(1.0)
                 times.append(time.monotonic())
@@ -157,15 +158,28 @@ async def undisturbed(live: Live) -> AsyncIterator[None]:
                 task.cancel()
                 (end,) = await asyncio.gather(task, return_exceptions=True)
     before, rate, after = np.histogram(arrived, times)[0] / np.diff(times)
-    between = [times[1], *(at for at in arrived if times[1] < at < times[2]), times[2]]
-    gap, answer = max(np.diff(between)), max(answered)
+    gaps = [longest(arrived, *span) for span in pairwise(times)]
+    silences = [longest(answered, *span) for span in pairwise(times)]
     print(
-        f"{before:.0f}, {rate:.0f}, {after:.0f} pictures/s, gap {gap:.2f} s, answer {answer:.2f} s"
+        f"{before:.0f}, {rate:.0f}, {after:.0f} pictures/s, gaps of {np.round(gaps, 2)} s,"
+        f" without an answer {np.round(silences, 2)} s"
     )
     assert isinstance(end, asyncio.CancelledError), end
-    if min(before, after) < 18:
-        pytest.skip("This machine is too busy with other things to tell.")
-    assert rate > 0.5 * min(before, after) and gap < 1.5 and answer < 1
+    # What this machine does while it is left alone is the measure of what it may.
+    fine = (
+        rate > 0.5 * min(before, after)
+        and gaps[1] < max(1.5, 2 * max(gaps[0], gaps[2]))
+        and silences[1] < max(1.0, 2 * max(silences[0], silences[2]))
+    )
+    if not fine and min(before, after) < 18:
+        pytest.skip("This machine is so busy with other things that they may be the reason.")
+    assert fine
+
+
+def longest(times: list[float], begin: float, end: float) -> float:
+    """Seconds of the longest time in which nothing came."""
+    between = [begin, *(at for at in times if begin < at < end), end]
+    return float(max(np.diff(between)))
 
 
 def address(live: Live) -> tuple[str, int]:

@@ -16,7 +16,9 @@ from runtime.portraits import PortraitStore
 from stream.broadcast import Broadcasts
 from stream.metrics import Metrics
 from stream.publications import Publications
+from stream.rates import Rates
 from stream.recordings import Recordings
+from stream.rendition import View
 from stream.settings import StreamSettings
 from stream.whep import Peers
 from tests.e2e.browser import ROOT
@@ -38,6 +40,17 @@ def read(text: str) -> dict[str, float]:
             label = "".join(f"{{{value}}}" for value in sample.labels.values())
             out[sample.name + label] = sample.value
     return out
+
+
+def metrics_of(live: Live, broadcasts: Broadcasts) -> Metrics:
+    settings = StreamSettings()
+    return Metrics(
+        live.sessions,
+        Peers(settings, broadcasts),
+        Publications(settings, broadcasts),
+        Recordings(None, settings),
+        Rates(0),
+    )
 
 
 async def test_latencies_are_counted_where_they_happen(live: Live) -> None:
@@ -196,16 +209,22 @@ async def test_publications_and_recordings_are_counted(
         assert found["saccade_publications{live}"] == 0
 
 
+async def test_repeated_pictures_reach_their_names(live: Live) -> None:
+    """They are counted where they are sent (tests/stream/test_sender.py)."""
+    async with stage() as on:
+        sender, _ = await on.sender("video")
+        await asyncio.sleep(0)
+        assert isinstance(sender.outlet, View)
+        sender.outlet.repeated, sender.outlet.bandwidth.copies = 5, 2
+        on.broadcasts.stats.repeated = 30
+        found = {family.name: family for family in metrics_of(live, on.broadcasts).collect()}
+        assert found["saccade_repeated"].samples[0].value == 35
+        assert found["saccade_repeating"].samples[0].value == 1
+
+
 async def test_every_name_is_in_the_docs_and_nothing_else(live: Live) -> None:
-    settings = StreamSettings()
-    broadcasts = Broadcasts(settings)
-    metrics = Metrics(
-        live.sessions,
-        Peers(settings, broadcasts),
-        Publications(settings, broadcasts),
-        Recordings(None, settings),
-    )
-    names = {family.name for family in metrics.collect()}
+    broadcasts = Broadcasts(StreamSettings())
+    names = {family.name for family in metrics_of(live, broadcasts).collect()}
     always = {"saccade_fps", "saccade_av_gap_seconds", "saccade_sessions_full_quality"}
     told = set(re.findall(r"`(saccade_\w+)", DOCS))
     assert {name.removesuffix("_total") for name in told} == names | always

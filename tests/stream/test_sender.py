@@ -339,6 +339,10 @@ async def test_where_asking_again_takes_long_each_picture_is_sent_twice(
         ]  # fmt: skip
         assert len({p.sequence_number for p in once}) == len(once)
         numbers = [p.sequence_number for p in again]
+        seen = on.broadcasts
+        assert seen.repeated == len(numbers) and seen.repeating == int(apart)
+        await sender.stop()
+        assert (seen.repeated, seen.repeating) == (len(numbers), 0), "what was sent stays counted"
         if not apart:
             assert not numbers
             return

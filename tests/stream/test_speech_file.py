@@ -131,3 +131,38 @@ async def test_a_session_that_ends_meanwhile_is_not_there(
     await live.http.delete(f"/v1/sessions/{session['id']}", headers=live.auth(session))
     released.set()
     is_problem(await decoding, 404)
+
+
+async def test_a_file_for_an_interrupted_turn_is_not_spoken(live: Live) -> None:
+    session = await live.session()
+    living, data = live.sessions.get(session["id"]), encoded("flac", "flac")
+    living.interrupt()
+    for stale in ("0", "2"):
+        problem = is_problem(await post(live, session, data, f"?turn={stale}"), 409)
+        assert problem["type"] == "urn:saccade:stale-turn" and problem["turn"] == 1
+    is_problem(await post(live, session, data, "?turn=soon"), 422)
+    is_problem(await post(live, session, data, "?turn=-1"), 422)
+    assert not living._voice.active and not living._utterances.waiting
+    assert (await post(live, session, data, "?turn=1")).status_code == 202
+    assert living._voice.active or living._utterances.waiting
+
+
+async def test_a_file_whose_turn_ends_while_it_is_read_is_not_spoken(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, released = threading.Event(), threading.Event()
+
+    def slow(data: bytes, *, limit: float) -> Recording:
+        started.set()
+        released.wait(5)
+        return decode_audio(data, limit=limit)
+
+    monkeypatch.setattr("stream.api_speech.decode_audio", slow)
+    session = await live.session()
+    living = live.sessions.get(session["id"])
+    decoding = asyncio.create_task(post(live, session, encoded("flac", "flac"), "?turn=0"))
+    await asyncio.to_thread(started.wait, 5)
+    living.interrupt()
+    released.set()
+    assert is_problem(await decoding, 409)["turn"] == 1
+    assert not living._voice.active and not living._utterances.waiting
