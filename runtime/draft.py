@@ -14,7 +14,7 @@ from planner.behaviour import Behaviour, Piece
 from planner.plan import Exchange, Plan, Score
 from planner.repair import repair
 
-FORK_EVERY: Final = 8
+FORK_EVERY: Final = 16
 "A copy of the performer is kept so often: going back to any frame takes fewer frames than that."
 
 
