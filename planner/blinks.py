@@ -14,7 +14,7 @@ from core import F32, FPS
 from planner import physiology as ph
 from planner.action import Action
 from planner.library import load_library
-from planner.shared import Shared
+from planner.shared import Forked, Shared
 
 WHOLE: Final = 0.85
 "A blink asked to close this far is played by one that closed, a slighter one by one that did not."
@@ -83,7 +83,7 @@ class Blink(Shared):
         return (self.weaker * left, right) if self.left_weaker else (left, self.weaker * right)
 
 
-class Blinks:
+class Blinks(Forked):
     """Plans blinks one ahead and plays them."""
 
     def __init__(self, rng: np.random.Generator) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 from core import FPS
 from planner.action import Action
 from planner.saccade import VIEWER, Point
-from planner.shared import Shared
+from planner.shared import Forked, Shared
 
 Gesture: TypeAlias = Literal["", "blink", "wink", "nod", "shake"]
 
@@ -72,7 +72,7 @@ def announce(cue: Cue, start: float, *, withdrawn: bool = False) -> Action:
     return Action("instruction", first, peak, end, amount, "withdrawn" if withdrawn else cue.words)
 
 
-class CueSheet:
+class CueSheet(Forked):
     """The cues of one instruction, begun at some time."""
 
     def __init__(self, cues: Sequence[Cue], start: float) -> None:

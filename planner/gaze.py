@@ -27,6 +27,7 @@ from planner.saccade import (
     Shift,
     in_words,
 )
+from planner.shared import Forked
 
 AHEAD_SECONDS: Final = 3.0
 "How far ahead gaze shifts are decided and announced."
@@ -34,7 +35,7 @@ TOLD_DEGREES: Final = 2.0
 "Smaller shifts are not worth an announcement."
 
 
-class Gaze:
+class Gaze(Forked):
     """Plans gaze shifts some seconds ahead and plays them."""
 
     def __init__(self, rng: np.random.Generator, manner: GazeManner) -> None:

@@ -13,9 +13,9 @@ from planner import physiology as ph
 from planner.action import Action
 from planner.beats import as_action as told
 from planner.beats import beat
-from planner.motion import F64, Glide, Pulse, Pulses, Wander
+from planner.motion import Glide, Pulse, Pulses, Row, Wander
 from planner.row import PITCH, ROLL, YAW
-from planner.shared import Shared
+from planner.shared import Forked, Shared
 
 AHEAD_SECONDS: Final = 2.0
 "How far ahead nods and beats are decided and announced."
@@ -41,7 +41,7 @@ class HeadManner(Shared):
     "Beats a minute, on stressed words."
 
 
-class Idle:
+class Idle(Forked):
     """Head motion and small brow raises that nobody asked for."""
 
     def __init__(self, rng: np.random.Generator, manner: HeadManner) -> None:
@@ -107,12 +107,12 @@ class Idle:
         self._busy_until = max(self._busy_until, t)
         return t
 
-    def step(self, t: float, values: F64) -> None:
-        """Add this frame's motion to ``values`` (float64 ``[26]``), in place."""
+    def step(self, t: float, values: Row) -> None:
+        """Add this frame's motion to ``values`` (26 of them), in place."""
         self._plan(t)
-        noise = self._wander.step() * DRIFT_DEGREES
+        noise = [n * degrees for n, degrees in zip(self._wander.step(), DRIFT_DEGREES, strict=True)]
         scale = float(self._scale.value(t)[0])
-        rest = self._rest.value(t)
+        rest: Row = self._rest.value(t).tolist()
         self._breath += self._breath_rate / FPS
         if self._breath >= 1:
             self._breath -= 1

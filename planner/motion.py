@@ -2,6 +2,9 @@
 
 Everything is a curve in continuous time (seconds since the session began) that frames only
 sample, so how many frames are asked for at once never changes what they show.
+
+Every frame of every session goes through here. What can be is computed for many frames at once;
+what is left has a few channels only, for which plain numbers are faster than arrays.
 """
 
 from __future__ import annotations
@@ -13,13 +16,20 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from planner.shared import Shared
+from core import FPS
+from planner.shared import Forked, Shared
 
 F64: TypeAlias = npt.NDArray[np.float64]
+Row: TypeAlias = list[float]
+"One value a channel, as plain numbers."
 
 BRAKE_SECONDS: Final = 0.24
 """How long what is left of an interrupted motion takes to die out. Short, so that a slow new
 motion does not first coast far in the old direction."""
+AHEAD_FRAMES: Final = 16
+"Frames of a glide that are computed at once (free)."
+_NOTHING: Final[F64] = np.zeros((0, 0))
+_NOTHING.setflags(write=False)
 
 
 def minimum_jerk(s: float) -> float:
@@ -35,7 +45,7 @@ def minimum_jerk(s: float) -> float:
     return s * s * s * (10 + s * (6 * s - 15))
 
 
-class Glide:
+class Glide(Forked):
     """Channels that each move to their own target; new targets may come at any time.
 
     A new motion is the sum of a rest-to-rest minimum-jerk step from where the channel is and of
@@ -54,6 +64,9 @@ class Glide:
         self._acceleration: F64 = np.zeros(channels)
         self._brake: F64 = np.ones(channels)
         self._end = -np.inf
+        self._ahead = _NOTHING
+        "Some frames of the present motions, from `_first` on."
+        self._first = 0
 
     def retarget(
         self, channels: Sequence[int], targets: Sequence[float], at: float, seconds: float
@@ -75,11 +88,24 @@ class Glide:
         self._brake[index] = min(seconds, BRAKE_SECONDS)
         self.target[index] = targets
         self._end = max(self._end, at + seconds)
+        self._ahead = _NOTHING
 
     def value(self, t: float) -> F64:
         """Where every channel is at ``t`` seconds; the caller may change the array."""
         if t >= self._end:
             return self.target.copy()
+        frame = round(t * FPS)
+        if frame / FPS != t:
+            return self._moved(np.array([[t]])).ravel()
+        if not 0 <= frame - self._first < len(self._ahead):
+            frames = np.arange(frame, frame + AHEAD_FRAMES)
+            self._first, self._ahead = frame, self._moved(frames[:, None] / FPS)
+            self._ahead.setflags(write=False)
+        now: F64 = self._ahead[frame - self._first]
+        return now.copy()
+
+    def _moved(self, t: F64) -> F64:
+        """Where every channel is at the times ``t``, float64 ``[N, 1]`` to ``[N, channels]``."""
         elapsed = np.maximum(t - self._start, 0)
         s = np.minimum(elapsed / self._seconds, 1)
         step = s * s * s * (10 + s * (6 * s - 15))
@@ -152,7 +178,7 @@ class Pulse(Shared):
         return 1 - minimum_jerk((since - self.rise - self.hold) / self.fall)
 
 
-class Pulses:
+class Pulses(Forked):
     """The pulses under way or still to come."""
 
     def __init__(self) -> None:
@@ -168,7 +194,7 @@ class Pulses:
         self._pulses = [p for p in self._pulses if p.start <= after]
         return gone
 
-    def add_to(self, values: F64, t: float) -> None:
+    def add_to(self, values: F64 | Row, t: float) -> None:
         """Add what they are worth at ``t`` to ``values``, in place."""
         over = False
         for pulse in self._pulses:
@@ -184,7 +210,7 @@ class Pulses:
             self._pulses = [p for p in self._pulses if p.end > t]
 
 
-class Wander:
+class Wander(Forked):
     """Band-limited noise, one value a frame and channel, of unit standard deviation.
 
     White noise through three equal one-pole low-pass filters: smooth (continuous in velocity),
@@ -198,24 +224,30 @@ class Wander:
         """
         self._rng = rng
         pole = np.exp(-2 * np.pi * np.asarray(corners) / rate)
-        self._pole = pole
+        self._pole: Row = pole.tolist()
         # Variance of white noise after three poles r: (1-r)^6 (1 + 4r^2 + r^4) / (1 - r^2)^5.
         variance = (1 - pole) ** 6 * (1 + 4 * pole**2 + pole**4) / (1 - pole**2) ** 5
-        self._gain = 1 / np.sqrt(variance)
-        self._stages = np.zeros((3, len(pole)))
-        self._noise = np.zeros((0, len(pole)))
+        self._gain: Row = (1 / np.sqrt(variance)).tolist()
+        self._one, self._two, self._three = ([0.0] * len(pole) for _ in range(3))
+        "What the poles hold."
+        self._noise: F64 = np.zeros((0, len(pole)))
         self._next = 0
         for _ in range(int(2 * rate / min(corners))):  # begin in the middle of it, not at rest
             self.step()
 
-    def step(self) -> F64:
-        """The next value of every channel, float64 ``[channels]``."""
+    def step(self) -> Row:
+        """The next value of every channel."""
         if self._next == len(self._noise):
             self._noise = self._rng.standard_normal((128, len(self._pole)))
+            self._noise.setflags(write=False)
             self._next = 0
-        x = self._noise[self._next]
+        values: Row = self._noise[self._next].tolist()
         self._next += 1
-        for i in range(3):
-            x = self._stages[i] = x + self._pole * (self._stages[i] - x)
-        value: F64 = x * self._gain
-        return value
+        one, two, three = self._one, self._two, self._three
+        for i, pole in enumerate(self._pole):
+            x = values[i]
+            one[i] = x = x + pole * (one[i] - x)
+            two[i] = x = x + pole * (two[i] - x)
+            three[i] = x = x + pole * (three[i] - x)
+            values[i] = x * self._gain[i]
+        return values

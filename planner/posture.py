@@ -12,7 +12,7 @@ import numpy as np
 from core import AU_SLICE, CHANNELS, F32, FPS, MOUTH_CHANNELS
 from planner.motion import F64, Glide, Wander, minimum_jerk
 from planner.row import MOUTH_START, WIDTH, index
-from planner.shared import Shared
+from planner.shared import Forked, Shared
 from planner.stages import Rhythm
 
 NOISE_HZ: Final = (0.30, 0.24, 0.20)
@@ -52,7 +52,7 @@ class Texture(Shared):
         return faded
 
 
-class Posture:
+class Posture(Forked):
     """Glides to the felt or held value of each channel; no muscle holds quite still."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -114,7 +114,7 @@ class Posture:
     def row(self, t: float) -> F64:
         """This frame's posture, float64 ``[26]``. Call once a frame, in order."""
         row = self._glide.value(t)
-        wave = self._noise.step()[_GROUP] * _NOISY
+        wave = np.array(self._noise.step())[_GROUP] * _NOISY
         if self._texture is not None:
             wave[AU_SLICE] *= UNDER_TEXTURE
         row += wave * row * (1 - row)  # stays within [0, 1], and is nothing at either end
@@ -125,6 +125,8 @@ class Posture:
         return row
 
     def _add_texture(self, row: F64, t: float) -> None:
+        if self._fading and t >= self._fading[0][1] + FADE_OUT_SECONDS:
+            self._fading = self._fading[1:]
         worn = [] if self._texture is None else [(self._texture, t)]
         for texture, until in (*self._fading, *worn):
             added = texture.at(t, until)

@@ -30,7 +30,7 @@ _LEAST[POSE_SLICE] = -_MOST[POSE_SLICE]
 
 
 def bound(row: F64) -> F64:
-    """``row`` with every channel within its range; changed in place and returned."""
+    """``row`` (float64 ``[…, 26]``) with every channel within its range, changed in place."""
     np.minimum(row, _MOST, out=row)
     np.maximum(row, _LEAST, out=row)
     return row

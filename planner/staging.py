@@ -16,7 +16,7 @@ from planner.motion import F64
 from planner.plan import Event
 from planner.row import MOUTH_START, WIDTH, bound
 from planner.saccade import DIRECTIONS, VIEWER, Point
-from planner.shared import Shared
+from planner.shared import Forked, Shared
 from planner.stages import Category, Look, Range, Stage
 
 AHEAD_SECONDS: Final = 2.0
@@ -47,7 +47,7 @@ class Scene(Shared):
         return self.start + self.seconds
 
 
-class Staging:
+class Staging(Forked):
     """The stages to come: drawn from the category's graph, or written in a score."""
 
     def __init__(self, rng: np.random.Generator, category: Category, t: float) -> None:

@@ -103,6 +103,8 @@ class Change:
     "Milliseconds until the first frame that can be seen to be another."
     call: Spread
     "Milliseconds of processor time that the command takes."
+    frame: Spread
+    "Milliseconds of processor time of each frame taken after it, planning ahead included."
     unseen: int
     "Changes that could not be seen within `WATCHED_FRAMES`."
     pairs: int
@@ -113,6 +115,7 @@ def label_change(told: Told) -> Change:
     differs: list[int] = []
     visible: list[int] = []
     call: list[float] = []
+    frame: list[float] = []
     unseen = 0
     for seed, (old, new) in enumerate(permutations(LABELS, 2)):
         told(f"{old} to {new}")
@@ -122,7 +125,7 @@ def label_change(told: Told) -> Change:
         with _timed(call):
             changed.behave(label=new)
         other = left_alone.take(WATCHED_FRAMES)[0].values
-        shown = changed.take(WATCHED_FRAMES)[0].values
+        shown = np.concatenate([_next(changed, frame) for _ in range(WATCHED_FRAMES)])
         differs.append(_first(np.abs(shown - other) > 1e-6))
         seen = _first(_visible(shown, other))
         visible += [seen] if seen <= WATCHED_FRAMES else []
@@ -132,6 +135,7 @@ def label_change(told: Told) -> Change:
         spread([ms * n for n in differs]),
         spread([ms * n for n in visible]),
         spread(call),
+        spread(frame),
         unseen,
         len(differs),
     )
@@ -198,6 +202,11 @@ def _command(ahead: Lookahead, rng: np.random.Generator) -> None:
 def _session(label: str, seed: int) -> Lookahead:
     performer = Behaviour(seed, label=label, library=load_library())
     return Lookahead(performer, label=label, seed=seed)
+
+
+def _next(ahead: Lookahead, spent: list[float]) -> F32:
+    with _timed(spent):
+        return ahead.take(1)[0].values
 
 
 @contextmanager

@@ -8,14 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from core import CHANNELS, F32, FPS, MOUTH_CHANNELS, ControlTrack, MouthTrack
+from core import CHANNELS, F32, MOUTH_CHANNELS, ControlTrack, MouthTrack
 from planner.action import Action
 from planner.behaviour import Behaviour, Piece
 from planner.plan import Exchange, Plan, Score
 from planner.repair import repair
 
-FORK_EVERY: Final = FPS
-"A copy of the performer is kept each second: going back to any frame takes 25 frames at most."
+FORK_EVERY: Final = 16
+"A copy of the performer is kept so often: going back to any frame takes fewer frames than that."
 
 
 class Draft:
@@ -62,7 +62,12 @@ class Draft:
     @property
     def complete(self) -> bool:
         """Whether every frame has been performed."""
-        return self._live.frame == self.end
+        return self.missing == 0
+
+    @property
+    def missing(self) -> int:
+        """Frames that are still to be performed."""
+        return self.end - self._live.frame
 
     @property
     def after(self) -> Behaviour:

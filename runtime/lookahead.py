@@ -9,6 +9,7 @@ command, continuous in position and velocity.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from core import CHANNELS, CHUNK_FRAMES, F32, FPS, ControlTrack, MouthTrack
+from core import CHANNELS, CHUNK_FRAMES, F32, FPS, WINDOW_FRAMES, ControlTrack, MouthTrack
 from planner.action import Action
 from planner.beats import Beats
 from planner.behaviour import Behaviour, Piece
@@ -32,12 +33,16 @@ T = TypeVar("T")
 PAST_FRAMES: Final = 40 * FPS
 "What the critic sees of the past: blink intervals are the longest thing it looks at."
 DRAFT_SHARE: Final = 3
-"Frames drafted for every frame played: the next chunk is ready after a third of this one."
+"""Frames drafted for every frame played: the next chunk is ready after a third of this one. More,
+where a score came late."""
 JOIN_FRAMES: Final = FPS
 "A score must come this long before the chunk it is for, or it waits for the one after."
-CUT_SHARE: Final = 0.5
-"""Length of the chunk that begins where a command cuts, as a share of the usual one: it is made at
-once, and what a language model makes of the command can join the sooner."""
+CUT_FRAMES: Final = 2 * WINDOW_FRAMES
+"""Length of the chunk that begins where a command cuts: it is made at once, while all sessions
+wait."""
+GROWTH: Final = 2.5
+"""A chunk is at most so many times as long as the one before: less than `DRAFT_SHARE`, so that it
+is ready in time, and the critic has a step of its own."""
 KEPT_PLANS: Final = 6
 KEPT_NEWS: Final = 256
 
@@ -84,7 +89,7 @@ class Lookahead:
         "Grows with every command: what was asked for before is out of date."
         self._offer: tuple[Score | None, Sequence[Exchange]] = (None, ())
         self._next: Draft | None = None
-        self._current = self._begin(behaviour)
+        self._current = self._begin(behaviour, chunk)
         self._finish(self._current, self._past)
 
     # --- commands ----------------------------------------------------------------------------
@@ -141,7 +146,7 @@ class Lookahead:
         self._offer = (score, exchanges)
         if self._next is not None and self._next.start - self._frame >= JOIN_FRAMES:
             self._withdraw(self._next.start)
-            self._next = self._begin(self._current.after)
+            self._next = self._follow()
 
     # --- playing -----------------------------------------------------------------------------
 
@@ -159,7 +164,7 @@ class Lookahead:
     def take(self, frames: int) -> tuple[ControlTrack, MouthTrack]:
         """The next ``frames`` frames, float32 ``[frames, 17]`` and ``[frames, 9]``."""
         rows = [self._row() for _ in range(frames)]
-        self._draft(DRAFT_SHARE * frames)
+        self._draft(frames)
         played = np.stack(rows).astype(np.float32)
         width = len(CHANNELS)
         return (
@@ -234,12 +239,12 @@ class Lookahead:
         self._close("cut")
         self._withdraw(self._frame)
         self._next = None
-        self._current = self._begin(performer, round(CUT_SHARE * self._length))
+        self._current = self._begin(performer, min(CUT_FRAMES, self._length))
         self._finish(self._current, self._past)
 
     def _turn(self) -> None:
         """The next chunk becomes the current one."""
-        draft = self._next or self._begin(self._current.after)
+        draft = self._next or self._follow()
         self._finish(draft, self._before_next())
         self._close("played")
         self._current, self._next = draft, None
@@ -255,12 +260,17 @@ class Lookahead:
     def _before_next(self) -> F32:
         return np.concatenate([self._past, self.playing.controls.values])[-PAST_FRAMES:]
 
-    def _begin(self, performer: Behaviour, frames: int = 0) -> Draft:
+    def _follow(self) -> Draft:
+        """Begin the chunk after the current one."""
+        longest = round(GROWTH * self._current.score.frames)
+        return self._begin(self._current.after, min(longest, self._length))
+
+    def _begin(self, performer: Behaviour, frames: int) -> Draft:
         offer, self._offer = self._offer, (None, ())
         self._index += 1
         return Draft(
             performer,
-            frames or self._length,
+            frames,
             index=self._index,
             label=self._label,
             instruction=self._instruction,
@@ -268,11 +278,14 @@ class Lookahead:
         )
 
     def _draft(self, frames: int) -> None:
-        """Perform some more of the next chunk."""
+        """Perform some more of the next chunk, now that ``frames`` have been played."""
         if self._next is None:
-            self._next = self._begin(self._current.after)
+            self._next = self._follow()
         if not self._next.complete:
-            self._next.perform(frames)
+            left = max(self._next.start - self._frame, 1)
+            self._next.perform(
+                max(DRAFT_SHARE * frames, math.ceil(self._next.missing * frames / left))
+            )
         elif self._next.plan is None:  # in a step of its own: the critic takes some ms
             self._finish(self._next, self._before_next())
 

@@ -25,7 +25,7 @@ from planner.library import load_library
 from planner.plan import Event, Exchange, Score
 from planner.rules import check
 from planner.stages import Look, Stage
-from runtime.lookahead import JOIN_FRAMES, Lookahead
+from runtime.lookahead import CUT_FRAMES, JOIN_FRAMES, Lookahead
 from tests.runtime.critic import violations
 
 STARE_LEFT = Stage(
@@ -226,3 +226,47 @@ def test_beats_leave_the_gaze_where_it_was() -> None:
     ]
     assert np.abs(space[0] - space[1]).max() < 0.2
     assert np.array_equal(play(quiet, 30), play(beaten, 30))
+
+
+def test_a_command_performs_little_at_once_and_chunks_grow_from_there() -> None:
+    ahead = make()
+    play(ahead, 130)
+    ahead.behave(label="surprise")
+    play(ahead, 3 * CHUNK_FRAMES)
+    lengths = [len(chunk.plan) for chunk in reversed(ahead.plans()) if chunk.plan.start >= 130]
+    assert lengths[0] == CUT_FRAMES < CHUNK_FRAMES / 4
+    assert lengths[2:4] == [CHUNK_FRAMES, CHUNK_FRAMES]
+    assert lengths[0] < lengths[1] < CHUNK_FRAMES
+
+
+@pytest.mark.parametrize("at_once", [1, WINDOW_FRAMES])
+def test_after_a_command_chunks_are_performed_before_they_play(at_once: int) -> None:
+    ahead = make()
+    play(ahead, 40)
+    ahead.behave(label="surprise")
+    for chunk in range(3):
+        left = ahead.playing.end - ahead.frame
+        play(ahead, left // at_once * at_once, at_once)
+        following = ahead._next
+        assert following is not None and following.missing == 0, chunk
+        play(ahead, at_once)
+
+
+def test_a_score_that_just_makes_it_is_performed_in_time() -> None:
+    ahead = make()
+    play(ahead, CHUNK_FRAMES - JOIN_FRAMES)
+    ahead.offer(SCORE, ())
+    play(ahead, JOIN_FRAMES)
+    assert ahead._next is not None and ahead._next.missing == 0
+    play(ahead, 1)
+    assert ahead.playing.score.source == "endpoint"
+
+
+def test_a_score_written_for_a_command_joins_within_three_seconds() -> None:
+    ahead = make()
+    play(ahead, 60)
+    ahead.behave(label="anger")
+    play(ahead, FPS)  # which is how long the model thought about it
+    ahead.offer(SCORE, ())
+    play(ahead, 2 * FPS)
+    assert ahead.playing.score.source == "endpoint"
