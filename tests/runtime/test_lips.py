@@ -81,7 +81,7 @@ def test_the_generator_never_begins_anew_and_hears_what_is_said_where_it_is_said
     """Through silence, speech, interruptions and commands. A stream that is begun anew jumps, and
     what hears the sound of another moment moves the lips to that."""
     renderer = made_with(Networks.open(networks_folder, backend="onnxruntime"), portrait)
-    played = Played(portrait, renderer=lambda: renderer)  # type: ignore[arg-type, return-value]
+    played = Played(portrait, renderer=lambda: renderer)  # type: ignore[arg-type]
     renderer._clock = played.clock  # this machine is as quick as need be
     asked: list[Asked] = []
     make = renderer._compute.window

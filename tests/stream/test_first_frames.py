@@ -35,7 +35,7 @@ async def test_a_track_whose_other_one_never_comes_starts_anyway(
 ) -> None:
     """A viewer of both, and a producer of one: it leaves when it is due, from the first frame."""
     async with stage() as on:
-        wires = {kind: (await on.sender(kind))[1] for kind in ("audio", "video")}  # type: ignore[arg-type]
+        wires = {kind: (await on.sender(kind))[1] for kind in ("audio", "video")}
         await asyncio.sleep(0)
         on.show.epoch = epoch = time.monotonic() + 0.1
         await show(on, 0, 10, (comes,))
@@ -56,7 +56,7 @@ async def test_a_clock_that_moves_is_reported_before_the_next_frame(
     """aiortc's own report comes up to a second and a half later: until then lips would be off."""
     monkeypatch.setattr("aiortc.rtcrtpsender.random.random", lambda: 60.0)  # never, here
     async with stage() as on:
-        wires = [(await on.sender(kind))[1] for kind in ("audio", "video")]  # type: ignore[arg-type]
+        wires = [(await on.sender(kind))[1] for kind in ("audio", "video")]
         await asyncio.sleep(0)
         on.show.epoch = time.monotonic() + 0.1
         await show(on, 0, 6, ("audio", "video"))

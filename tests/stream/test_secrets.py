@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from runtime.portraits import PortraitStore
 from stream.api_sessions import NOT_ALLOWED
+from stream.settings import StreamSettings
 from tests.stream.conftest import Live, serving
 
 SECRET = "c0ffee-never-told"
@@ -19,13 +20,16 @@ OURS = "https://app.example.com"
 
 @pytest.fixture
 async def guarded(store: PortraitStore) -> AsyncIterator[Live]:
-    settings = {"turn_secret": SECRET, "ice_servers": ("turn:127.0.0.1:9",), "gather_timeout": 0.05}
-    async with serving(store, allowed_origins=(OURS,), **settings) as live:
+    settings = StreamSettings(
+        turn_secret=SECRET, ice_servers=("turn:127.0.0.1:9",), gather_timeout=0.05,
+        allowed_origins=(OURS,),
+    )  # fmt: skip
+    async with serving(store, settings=settings) as live:
         yield live
 
 
 async def test_no_answer_tells_a_secret_of_the_settings_or_another_s_token(guarded: Live) -> None:
-    """Metrics, health, description, sessions and mistakes; logins of TURN are made of the secret."""
+    """Metrics, health, description, sessions, mistakes; logins of TURN are made of the secret."""
     first, second = await guarded.session(), await guarded.session()
     tokens = {first["token"], second["token"]}
     where = f"/v1/sessions/{first['id']}"
