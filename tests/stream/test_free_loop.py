@@ -17,6 +17,7 @@ from stream.rendition import encode_all
 from tests.stream.conftest import Live
 from tests.stream.test_viewer import viewer
 
+pytestmark = pytest.mark.realtime
 LONG = 0.6
 "Seconds that the work takes here; a busy machine holds the loop up a little itself."
 HELD = 0.4
