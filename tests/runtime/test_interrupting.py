@@ -198,6 +198,7 @@ async def test_the_backlog_is_back_to_its_floor_after_each_of_50_turns(portrait:
         else:
             played.run(0.1)
             session.interrupt()
+            assert session.queue_ms == 0, "at once, not when it has been played"
             played.run(0.3)
         assert session.queue_ms == 0 and not session._voice.active
         planned.add(len(session.timeline))
