@@ -19,13 +19,13 @@ def test_after_eight_hours_sound_and_pictures_leave_when_their_media_time_says(
     """Time is a count of samples since the beginning, not a sum of waits: nothing drifts."""
     played = Played(portrait, renderer=renderer)
     session, clock = played.session, played.clock
-    session._frame = HOURS * FPS
+    session.clock.frame = HOURS * FPS
     clock.now = session.epoch + HOURS - 0.5
     began = session.epoch
     heard, seen = [], []
     for _ in range(round(2.0 / TICK)):
         clock.now += TICK
-        if session.due() <= clock.now:
+        if session.clock.due() <= clock.now:
             window = session.plan()
             session.timeline.add(window, "made")
             for frame, picture in enumerate(session.renderer.render(window, 0), window.start):

@@ -84,7 +84,7 @@ async def test_the_mouth_is_shut_three_frames_after_it_can_be(
     played.run(wait)
     before = played.mouths()[:, MOUTH["jaw"]]
     played.session.interrupt()
-    anew = played.session.frame
+    anew = played.session.clock.frame
     played.run(0.6)
     jaw = played.mouths()[:, MOUTH["jaw"]]
     assert before[-4:].max() > 0.15, "it was open"
@@ -133,7 +133,7 @@ async def test_whatever_is_said_and_interrupted_each_turn_that_starts_ends_once(
         for _ in range(200):
             await asyncio.sleep(0)
             played.run(0.05)
-            if not session._has_more():
+            if not session._planner._has_more():
                 break
         told += await drain(events)
     phases = [(e.data["phase"], e.cause) for e in told if e.type == "speech"]
