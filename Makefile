@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --durations=15
+SHARED := tests/stream/test_bench.py::test_work_is_counted_in_the_graph
 
 .PHONY: run test test-llm check bench weights clean
 
@@ -21,8 +22,9 @@ test: $(VENV)/.test
 	-@tests/install_network.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-# Meanwhile one process compiles byte code and kernels, or each of those below would.
-	@$(PYTEST) --collect-only >/dev/null 2>&1 & $(BIN)/mypy && wait
+# Meanwhile the other core makes what each process below would make or wait for: byte code,
+# kernels, the networks that tests share.
+	@($(PYTEST) --collect-only; $(PYTEST) $(SHARED)) >/dev/null 2>&1 & $(BIN)/mypy && wait
 # First all that bear company, three processes on two cores, as many of them mostly wait. Then those
 # that want every core for themselves: what is marked `realtime`, and all of tests/e2e.
 	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder -m 'not realtime and not llm'

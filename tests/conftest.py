@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import openpeople
 import pytest
 from filelock import FileLock
@@ -33,6 +34,20 @@ def no_generator_unless_asked(tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Sessions show the puppet: whether the generator keeps up would depend on this machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("runtime.renderers.SHIPPED", tmp_path_factory.mktemp("nothing"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """HTTP clients load one certificate and not all of certifi: a tenth of a second each else.
+
+    Nothing here is fetched from elsewhere; tests of TLS bring what they trust.
+    """
+    end = "-----END CERTIFICATE-----\n"
+    path = tmp_path_factory.mktemp("authorities") / "one.pem"
+    path.write_text(certifi.contents().partition(end)[0] + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(path))
         yield
 
 

@@ -176,13 +176,15 @@ def train(
     loss.classes, loss.channels = loss.classes.to(device), loss.channels.to(device)
     folder.mkdir(parents=True, exist_ok=True)
     first = _resume(folder, network, average, optimiser)
+    # Emulated, as on most processors, it is six times slower than float32.
+    bf16 = device == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     began = time.monotonic()
     for step in range(first, plan.steps):
         rng = np.random.default_rng([plan.seed, step])
         for group in optimiser.param_groups:
             group["lr"] = plan.rate * _schedule(step, plan)
         mels, rows = batch_of(bank, plan.batch, rng)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             _, heads, _ = network(vary(mels, rng).to(device))
         value, parts = loss(heads, rows.to(device))
         optimiser.zero_grad(set_to_none=True)

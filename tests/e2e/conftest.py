@@ -5,13 +5,15 @@ Modules that use the browser run in its loop: ``pytest.mark.asyncio(loop_scope="
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from runtime.portraits import PortraitStore
 from tests.e2e.browser import chromium
 
 HERE = Path(__file__).parent
@@ -22,6 +24,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.realtime)
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes folders for servers, which find the first portrait enrolled: two seconds of each."""
+    first = tmp_path_factory.mktemp("enrolled")
+    store = PortraitStore(first / "portraits", limit=1)
+    store.get(store.list()[0].id)
+    store.close()
+
+    def another() -> Path:
+        return Path(shutil.copytree(first, tmp_path_factory.mktemp("server"), dirs_exist_ok=True))
+
+    return another
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

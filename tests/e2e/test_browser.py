@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,10 +33,8 @@ WHOLE = {"x": 0.0, "y": 0.0, "w": 1.0, "h": 1.0}
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_server(
-        tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="4"
-    ) as url:
+def base(data_folder: Callable[[], Path]) -> Iterator[str]:
+    with running_server(data_folder(), SACCADE_RUNTIME__MAX_SESSIONS="4") as url:
         yield url
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -59,9 +60,9 @@ def site() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def base(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def base(site: str, data_folder: Callable[[], Path]) -> Iterator[str]:
     with running_server(
-        tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="1",
+        data_folder(), SACCADE_RUNTIME__MAX_SESSIONS="1",
         SACCADE_RUNTIME__SIZE="256", SACCADE_STREAM__ALLOWED_ORIGINS=site,
     ) as url:  # fmt: skip
         yield url

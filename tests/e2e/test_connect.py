@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,10 +27,10 @@ LIVE = "window.saccade && saccade.phase === 'live' && saccade.firstFrameMs > 0"
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def base(data_folder: Callable[[], Path]) -> Iterator[str]:
     with running_server(
-        tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="8",
-        SACCADE_RUNTIME__SIZE="256",
+        data_folder(), SACCADE_RUNTIME__MAX_SESSIONS="8",
+        SACCADE_RUNTIME__SIZE="256", SACCADE_VOICE__KIND="none",
     ) as url:  # fmt: skip
         yield url
 
@@ -69,7 +70,7 @@ async def test_a_reload_goes_on_with_the_same_session(browser: Browser, base: st
     await page.reload()
     await playing(page)
     assert await page.evaluate("saccade.session") == before
-    await page.wait_for_timeout(6500)  # past the farewell of the page before
+    await page.wait_for_timeout(4500)  # past the farewell of the page before
     await playing(page)
     assert await page.evaluate("saccade.session.id") == before["id"]
     assert console.errors == []
@@ -271,14 +272,14 @@ async def test_the_self_test_says_what_it_could_not_test(browser: Browser, base:
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def behind(data_folder: Callable[[], Path]) -> Iterator[str]:
     """A server with HTTPS of its own, at an address that leads nowhere (RFC 5737)."""
-    folder = tmp_path_factory.mktemp("behind")
+    folder = data_folder()
     certificate, key = self_signed(folder, "a")
     with running_server(
         folder, scheme="https", SACCADE_TLS_CERTIFICATE=str(certificate),
         SACCADE_TLS_KEY=str(key), SACCADE_RUNTIME__SIZE="256",
-        SACCADE_STREAM__ADVERTISED_HOSTS="192.0.2.1",
+        SACCADE_STREAM__ADVERTISED_HOSTS="192.0.2.1", SACCADE_VOICE__KIND="none",
     ) as url:  # fmt: skip
         yield url
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -22,9 +23,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def base(data_folder: Callable[[], Path]) -> Iterator[str]:
     with running_server(
-        tmp_path_factory.mktemp("server"),
+        data_folder(),
         SACCADE_RUNTIME__RENDERER="generator",
         SACCADE_RUNTIME__GENERATOR_BACKEND="openvino-int8",  # nothing is measured here
         SACCADE_RUNTIME__SIZE="256",

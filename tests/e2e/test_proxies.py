@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from playwright.async_api import Browser
 from websockets.asyncio.client import connect as open_socket
 
 from tests.conftest import studio_portrait
-from tests.e2e.browser import CHROMIUM, chromium, running_server
+from tests.e2e.browser import CHROMIUM, running_server
 from tests.e2e.proxies import HOSTS, KINDS, SILENT, Proxy, missing, running_proxy
 from tests.e2e.test_browser import Console, until
 from tests.e2e.test_connect import playing
@@ -25,16 +25,17 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 UPLOAD = 32 << 20
 "The default of stream.max_upload, bytes."
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(data_folder: Callable[[], Path]) -> Iterator[str]:
     with running_server(
-        tmp_path_factory.mktemp("server"), SACCADE_RUNTIME__MAX_SESSIONS="8",
+        data_folder(), SACCADE_RUNTIME__MAX_SESSIONS="8",
         SACCADE_RUNTIME__SIZE="256", SACCADE_STREAM__ICE_SERVERS='turn:127.0.0.1:9 ann s"e;s<a>me',
-        SACCADE_STREAM__GATHER_TIMEOUT="0.05",
+        SACCADE_STREAM__GATHER_TIMEOUT="0.05", SACCADE_VOICE__KIND="none",
     ) as url:  # fmt: skip
         yield url
 
@@ -55,14 +56,6 @@ async def http(proxy: Proxy) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    async with chromium() as running:
-        yield running
-
-
 @asynccontextmanager
 async def told_session(
     http: httpx.AsyncClient,
@@ -77,10 +70,14 @@ async def told_session(
         await http.delete(f"/v1/sessions/{session['id']}")
 
 
+@needs_chromium
+@pytest.mark.asyncio(loop_scope="session")  # that of the shared browser
 async def test_the_page_plays_restarts_ice_and_comes_back(browser: Browser, proxy: Proxy) -> None:
     await plays_restarts_and_comes_back(browser, proxy)
 
 
+@needs_chromium
+@pytest.mark.asyncio(loop_scope="session")  # that of the shared browser
 async def test_the_page_finds_its_way_where_the_server_knows_no_path(
     browser: Browser, server: str, tmp_path: Path
 ) -> None:

@@ -223,9 +223,11 @@ def case_curves(
         for i, panel in enumerate(PANELS):
             y = top - 0.42 - (i + 1) * TALL
             ax = figure.add_axes((left, y / tall, wide - 0.012, (TALL - 0.1) / tall))
+            first, last = k % columns == 0, i == len(PANELS) - 1
+            # A tick is five objects: those that bear no number would be most of a report's time.
+            ax.yaxis.set_visible(first)
+            ax.xaxis.set_visible(last)
             _panel(ax, panel, of, limits[i], annotations, i)
-            first = k % columns == 0
-            ax.tick_params(labelleft=first, labelbottom=i == len(PANELS) - 1)
             if first:
                 ax.set_ylabel(panel.name, color=INK, fontsize=11, rotation=0, ha="right",
                               va="center", labelpad=10)  # fmt: skip

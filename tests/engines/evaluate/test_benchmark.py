@@ -82,15 +82,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory, portrait: Portrait) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Each process of each run would compile the same networks."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
-        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-        yield
-
-
 def asked(source: Path, out: Path, *rows: str, workers: int = 1) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     run_command.add_arguments(parser)
@@ -106,7 +97,7 @@ def finished(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     out = tmp_path_factory.mktemp("runs") / "first"
     rows = ("film", "still", "warp:keypoints", "puppet:keypoints", "puppet:inverted",
             "puppet:label", "puppet:other-label")  # fmt: skip
-    run_command.run(asked(clips, out, *rows, workers=2), quiet)
+    run_command.run(asked(clips, out, *rows), quiet)
     yield load_run(out)
 
 
@@ -178,7 +169,7 @@ def test_a_clip_that_breaks_between_two_goes_is_skipped(clips: Path, tmp_path: P
     gone = {"id": "gone", "clip": str(clips / "nowhere.mp4")}
     long = {"id": "long", "clip": str(clips / "a/effort.mp4"), "frames": 400}
     manifest.write_text(json.dumps({"version": 1, "cases": [good, gone, long]}))
-    run_command.run(asked(manifest, tmp_path / "out", "still", "puppet:label"), quiet)
+    run_command.run(asked(manifest, tmp_path / "out", "still", "puppet:label", workers=2), quiet)
     run = load_run(tmp_path / "out")
     assert set(run.skipped) == {"gone", "long"} and all(run.skipped.values())
     assert run.values("still", "eye_lmd").keys() == {"good"}

@@ -29,7 +29,7 @@ from engines.evaluate.footage import read_film
 from engines.evaluate.generators import Drive, open_generator, parse_row
 from engines.puppet import Puppet
 from engines.rig import build_rig
-from engines.video import drift, gallery, sample, train_dit
+from engines.video import drift, gallery, sample, train_dit, train_student
 from engines.video import make_latents as latents_command
 from engines.video.clip import OWN, REACH, STILL, Clip
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_unit
@@ -210,8 +210,12 @@ def test_latents_grow_with_the_clips(
         make_latents(open_shards(folder), codec, out, quiet)
 
 
-def test_transformer_trains(clips: Shards, codec: Codec, latents: Latents, tmp_path: Path) -> None:
+def test_transformer_trains(
+    clips: Shards, codec: Codec, latents: Latents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two steps, measured and drawn; what is exported is what was averaged."""
+    for name in ("SAMPLED", "STEPS"):
+        monkeypatch.setattr(train_dit, name, 2)  # sampling is what takes long here
     torch.manual_seed(0)
     task = DitTask(CONFIG, latents, latents, clips, codec, frames=4)
     fit(task, QUICK, tmp_path, quiet)
@@ -256,9 +260,12 @@ def dit() -> DiT:
 
 
 def test_students_are_taught(
-    clips: Shards, codec: Codec, latents: Latents, dit: DiT, tmp_path: Path
-) -> None:
+    clips: Shards, codec: Codec, latents: Latents, dit: DiT, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """Both stages, the second from the first; what is exported is a student of the same codec."""
+    for name in ("TEACHER_STEPS", "FREE_STEPS"):
+        monkeypatch.setattr(train_student, name, 2)  # sampling is what takes long here
     begin = dit
     for nodes in (0, 2):
         out = tmp_path / str(nodes)
