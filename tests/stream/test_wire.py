@@ -15,13 +15,14 @@ from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket, unwrap_rtx
 
 from core import SAMPLE_RATE, WIRE_SAMPLE_RATE
+from runtime.portraits import PortraitStore
 from stream.aiortc_ways import is_resent, on_packet
 from stream.broadcast import OPUS_DELAY
 from stream.impaired import Relay
 from stream.media_clock import session_pts
 from stream.sender import MediaSender
 from tests.runtime.test_session import vowel
-from tests.stream.conftest import Live
+from tests.stream.conftest import Live, serving
 from tests.stream.test_viewer import viewer
 
 pytestmark = pytest.mark.realtime
@@ -83,12 +84,15 @@ class Arrivals:
             self.resent |= {packet.sequence_number} if again else set()
 
 
-async def test_at_5_per_cent_loss_and_100_ms_what_is_lost_comes_again_in_time(live: Live) -> None:
+async def test_at_5_per_cent_loss_and_100_ms_what_is_lost_comes_again_in_time(
+    store: PortraitStore,
+) -> None:
     """aiortc asks once for each packet, so one of ten stays lost until pictures are sent twice."""
-    session = await live.session(seed=3)
     async with (
+        # A DTLS flight that is lost comes again after a second, the next after two.
+        serving(store, connect_timeout=15.0) as live,
         Relay(loss=0.05, delay=0.05, seed=5) as relay,
-        viewer(live, session, relay=relay, sound=False) as seen,
+        viewer(live, await live.session(seed=3), relay=relay, sound=False) as seen,
     ):
         await seen.frames("video", 1)
         receiver, arrivals = receiver_of(seen.pc, "video"), Arrivals()
