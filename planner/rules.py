@@ -20,7 +20,7 @@ from core import CHANNELS, FPS, POSE_SLICE, ControlTrack
 from planner import rules_face, rules_gaze, rules_lids
 from planner.evidence import F64, LEAST, MOST, SLACK, Rows, Violation
 
-__all__ = ["LONGEST", "RULES", "Violation", "check", "settled"]
+__all__ = ["LONGEST", "RULES", "Violation", "check", "check_played", "settled"]
 
 LONGEST: Final = 40 * FPS
 "Rows before a track that are looked at."
@@ -54,6 +54,14 @@ def check(
     past = settled(before)
     rows = Rows(np.concatenate([past, track.values]), len(past), state)
     return [violation for rule in RULES for violation in rule(rows)]
+
+
+def check_played(track: ControlTrack, before: ControlTrack | None = None) -> list[Violation]:
+    """The same of what was planned in chunks that begin anywhere, which can not be seen in the
+    rows: a chunk may take `rules_gaze.FAR_GRACE` frames for what another had begun."""
+    grace = rules_gaze.FAR_GRACE
+    found = check(track, before)
+    return [v for v in found if v.rule != "eyes-far-out" or v.end - v.start > grace]
 
 
 def settled(before: ControlTrack | None) -> F64:

@@ -70,8 +70,8 @@ FAR_DEGREES: Final = 30.0
 who can turn their heads keep them well within (Stahl 1999, Exp Brain Res 126(1))."""
 FAR_FRAMES: Final = 6 * FPS
 "How long the eyes are held farther out than that without the head joining (free)."
-FAR_GRACE: Final = 30
-"Frames a track may take to bring back eyes that were out for too long before."
+FAR_GRACE: Final = 15
+"Frames a track may take to bring back eyes that were, or nearly were, out for too long before."
 FROZEN_FRAMES: Final = 2 * FPS
 """Neither head nor eyes move while the eyes are open: fixating eyes make one or two microsaccades a
 second and drift between them (Martinez-Conde, Macknik & Hubel 2004, Nat Rev Neurosci 5(3))."""
@@ -212,9 +212,7 @@ def far_out(rows: Rows) -> Iterator[Violation]:
         return
     far = np.hypot(*eye_degrees(x).T) > FAR_DEGREES + SLACK
     for start, end in runs(far):
-        at = start + FAR_FRAMES
-        if at < rows.first - begin + FAR_GRACE:  # it was, or nearly was, too long before
-            at = max(at, rows.first - begin) + FAR_GRACE
+        at = max(start + FAR_FRAMES, rows.first - begin + FAR_GRACE)
         if end > at:
             frames, limit = (end - start) / FPS, FAR_FRAMES / FPS
             yield rows.found("eyes-far-out", EYES, begin + at, begin + end, frames, limit)

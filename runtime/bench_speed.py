@@ -22,7 +22,7 @@ from planner.categories import LABELS
 from planner.library import load_library, texture
 from planner.manners import MANNERS
 from planner.repair import repair
-from planner.rules import check
+from planner.rules import check, check_played
 from runtime.draft import Draft
 from runtime.lookahead import PAST_FRAMES, Lookahead
 
@@ -181,7 +181,7 @@ def _sound(ahead: Lookahead, chunks: int, rng: np.random.Generator | None) -> So
             played = np.concatenate([played, rows])
         broken.update(rules)
         raw += not rules
-        passed += not check(ControlTrack(played), ControlTrack(past))
+        passed += not check_played(ControlTrack(played), ControlTrack(past))
         past = np.concatenate([past, played])[-PAST_FRAMES:]
     return Soundness(chunks, passed, raw, tuple(broken.most_common(3)))
 

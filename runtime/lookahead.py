@@ -32,9 +32,9 @@ T = TypeVar("T")
 
 PAST_FRAMES: Final = 40 * FPS
 "What the critic sees of the past: blink intervals are the longest thing it looks at."
-DRAFT_SHARE: Final = 3
-"""Frames drafted for every frame played: the next chunk is ready after a third of this one. More,
-where a score came late."""
+DRAFT_SHARE: Final = 6
+"""Frames drafted for every frame played: the next chunk is ready, and shown to those who watch the
+plan, after a sixth of its length. More, where a score came late."""
 JOIN_FRAMES: Final = FPS
 "A score must come this long before the chunk it is for, or it waits for the one after."
 CUT_FRAMES: Final = 2 * WINDOW_FRAMES

@@ -25,7 +25,7 @@ from engines.enrol import enrol
 from engines.rig import Rig, build_rig
 from planner.backends.endpoint import Endpoint, EndpointSettings
 from planner.categories import LABELS
-from planner.rules import check
+from planner.rules import check_played
 from runtime.author import Writers
 from runtime.renderer import PuppetRenderer
 from runtime.scheduler import Scheduler
@@ -115,7 +115,7 @@ def report(session: Session, rows: F32, gaps: list[float], moods: dict[str, int]
     chunks = range(0, len(rows), 4 * FPS)
     for start in chunks:
         before = ControlTrack(rows[max(0, start - PAST) : start])
-        faulty += bool(check(ControlTrack(rows[start : start + 4 * FPS]), before))
+        faulty += bool(check_played(ControlTrack(rows[start : start + 4 * FPS]), before))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"""
 | played | {len(rows) / FPS:.0f} s |

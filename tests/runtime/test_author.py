@@ -11,15 +11,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core import CHUNK_FRAMES, F32, Portrait
+from core import CHUNK_FRAMES, F32, ControlTrack, Portrait
 from planner.backends.endpoint import Endpoint, EndpointSettings
 from planner.behaviour import Behaviour
 from planner.library import load_library
+from planner.rules import check_played
 from runtime.author import Author, Writers
 from runtime.lookahead import Lookahead
 from runtime.settings import PlannerSettings
 from tests.planner.backends.unruly import CHAOS, Unruly
-from tests.runtime.critic import violations
 
 BAD = [mood for mood in CHAOS if mood not in ("ok", "think", "fenced", "late", "wild", "injected")]
 
@@ -105,7 +105,7 @@ async def test_absurd_answers_are_played_only_as_far_as_a_face_can(
 ) -> None:
     async with show(portrait, mood) as (stage, _):
         await stage.play(1200)
-        assert violations(np.concatenate(stage.rows)) == []
+        assert check_played(ControlTrack(np.concatenate(stage.rows))) == []
 
 
 async def test_trouble_is_told_once_and_its_end_too(portrait: Portrait) -> None:

@@ -23,10 +23,9 @@ from core import (
 from planner.behaviour import Behaviour
 from planner.library import load_library
 from planner.plan import Event, Exchange, Score
-from planner.rules import check
+from planner.rules import check, check_played
 from planner.stages import Look, Stage
 from runtime.lookahead import CUT_FRAMES, JOIN_FRAMES, Lookahead
-from tests.runtime.critic import violations
 
 STARE_LEFT = Stage(
     (4.0, 4.0), (0.3, 0.3), {"AU4": (0.6, 0.6)}, (), "stares left", look=Look("left", (20, 20)),
@@ -211,7 +210,7 @@ def test_every_planned_row_passes_the_critic(
     for command, frames in commands:
         command(ahead)
         parts.append(play(ahead, frames))
-    assert violations(np.concatenate(parts)) == []
+    assert check_played(ControlTrack(np.concatenate(parts))) == []
 
 
 def test_beats_leave_the_gaze_where_it_was() -> None:
