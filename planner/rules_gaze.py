@@ -70,8 +70,9 @@ FAR_DEGREES: Final = 30.0
 who can turn their heads keep them well within (Stahl 1999, Exp Brain Res 126(1))."""
 FAR_FRAMES: Final = 6 * FPS
 "How long the eyes are held farther out than that without the head joining (free)."
-FAR_GRACE: Final = 15
-"Frames a track may take to bring back eyes that were, or nearly were, out for too long before."
+FAR_GRACE: Final = FPS + 1
+"""Frames a track may take to bring back eyes that were, or nearly were, out for too long before:
+until then saccades before it may forbid another (`SACCADES_A_SECOND`)."""
 FROZEN_FRAMES: Final = 2 * FPS
 """Neither head nor eyes move while the eyes are open: fixating eyes make one or two microsaccades a
 second and drift between them (Martinez-Conde, Macknik & Hubel 2004, Nat Rev Neurosci 5(3))."""
