@@ -63,14 +63,25 @@ class Said:
 
 
 @pytest.fixture(scope="module")
-def said() -> Said:
-    """Speech of the bundled voice, which the network has heard, saying what it has not."""
+def takes() -> tuple[Said, ...]:
+    """Speech of the bundled voice, which the network has heard, saying what it has not.
+
+    No two takes of a sentence are alike (rate, rhythm, voicing), and one alone has seven f and v.
+    """
+    import onnxruntime
+
     from engines.audio.sources.speakers import PiperSpeaker
 
+    onnxruntime.set_seed(0)  # the voice's own noise is made inside the graph
     text = "My family bought five happy baboons from a big farm, and moved them above a pub."
-    made = PiperSpeaker().say(text, "en-us", np.random.default_rng(0))
-    assert made is not None
-    return Said(padded(made.samples), made.phones)
+    speaker = PiperSpeaker()
+    made = [speaker.say(text, "en-us", np.random.default_rng(seed)) for seed in range(4)]
+    return tuple(Said(padded(take.samples), take.phones) for take in made if take is not None)
+
+
+@pytest.fixture(scope="module")
+def said(takes: tuple[Said, ...]) -> Said:
+    return takes[0]
 
 
 def padded(samples: F32) -> F32:
@@ -107,23 +118,28 @@ def test_after_speech_the_mouth_comes_to_exact_rest(name: str, said: Said) -> No
 
 @needs_voice
 @pytest.mark.parametrize("lookahead_ms", LOOKAHEADS)
-def test_lips_close_and_touch_at_their_time(lookahead_ms: int, said: Said) -> None:
+def test_lips_close_and_touch_at_their_time(lookahead_ms: int, takes: tuple[Said, ...]) -> None:
     """Every p, b, m shuts the lips and every f, v touches the teeth within 40 ms, nearly."""
-    values = aligned(said.samples, lookahead_ms)
-    for sounds, channel, share in (("pbm", PRESS, 0.65), ("fv", TUCK, 0.5)):
+    heard = [(take.phones, aligned(take.samples, lookahead_ms)) for take in takes]
+    for sounds, channel, share in (("pbm", PRESS, 0.75), ("fv", TUCK, 0.6)):
         made = [
             values[int((p.start - 0.04) * FPS) : int((p.end + 0.04) * FPS) + 1, channel].max()
-            for p in said.phones
+            for phones, values in heard
+            for p in phones
             if p.symbol and p.symbol in sounds
         ]
-        assert len(made) >= 5
+        assert len(made) >= 20
         assert np.mean(np.array(made) > 0.35) >= share
-    vowels = [
-        p for p in said.phones if p.symbol in ("æ", "ɑ", "a", "ʌ", "ɔ") and p.end - p.start > 0.08
-    ]
-    middles = [int(0.5 * (p.start + p.end) * FPS) for p in vowels]
-    assert np.mean(values[middles, PRESS] > 0.4) <= 0.4
-    assert np.mean(values[middles, JAW]) > 0.2
+    middles = np.array(
+        [
+            values[int(0.5 * (p.start + p.end) * FPS)]
+            for phones, values in heard
+            for p in phones
+            if p.symbol in ("æ", "ɑ", "a", "ʌ", "ɔ") and p.end - p.start > 0.08
+        ]
+    )
+    assert np.mean(middles[:, PRESS] > 0.4) <= 0.4
+    assert np.mean(middles[:, JAW]) > 0.2
 
 
 @needs_voice

@@ -209,17 +209,16 @@ async def test_storms_of_feedback_and_garbage_on_the_media_port_hold_up_nobody(
             while not (packets := flood_of(hostile)):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.05)
         dtls = hostile.pc.getTransceivers()[0].receiver.transport
-        local = dtls.transport._connection._nominated[1]
-        port = local.remote_candidate.port
-        with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as stranger:
+        far = dtls.transport._connection._nominated[1].remote_candidate
+        family = sockets.AF_INET6 if ":" in far.host else sockets.AF_INET
+        with sockets.socket(family, sockets.SOCK_DGRAM) as stranger:
             began, sent = time.monotonic(), 0
             while time.monotonic() - began < 2:
                 while sent < 1000 * (time.monotonic() - began):
                     await dtls._send_rtp(packets[sent % len(packets)])
                     kind = (b"", b"\x00\x01", b"\x16\xfe\xfd", b"\x80\xc8")[sent % 4]
-                    stranger.sendto(
-                        kind + secrets.token_bytes(sent % 900), (local.remote_candidate.host, port)
-                    )
+                    garbage = kind + secrets.token_bytes(sent % 900)
+                    stranger.sendto(garbage, (far.host, far.port))
                     sent += 1
                 await asyncio.sleep(0.005)
         shown = await strict.http.get(f"/v1/sessions/{session['id']}", headers=strict.auth(session))

