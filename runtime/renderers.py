@@ -16,7 +16,7 @@ from engines.video.adapted import Adapted, codec_mark, load_adapted
 from engines.video.live import Networks
 from engines.video.render_frames import PortraitCanvas
 from engines.video.shipped import SHIPPED, fingerprint, graph_file
-from engines.video.speed import seconds_a_window
+from engines.video.speed import seconds_a_window, warm
 from runtime.compute import Compute
 from runtime.generated import GeneratedRenderer, PreparedPortraits
 from runtime.machine_speed import recall, remember
@@ -91,6 +91,9 @@ class Renderers:
                 if asked or graph_file(folder, "dit").exists():
                     networks = self._fastest(folder, asked)
                     if networks is not None:
+                        # Else the first sessions that go together would wait for a compiler.
+                        for rows in range(2, self._settings.generator_batch + 1):
+                            warm(networks, self._settings.generator_steps, rows)
                         self._mark = codec_mark(folder)
                         self._prepared = PreparedPortraits(networks, self._learnt)
             except SaccadeError as error:

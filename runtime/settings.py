@@ -31,7 +31,8 @@ class RuntimeSettings:
     generator_threads: int = 0
     "Threads that one window is computed on; 0 for all cores, up to four."
     generator_batch: int = 1
-    "Windows of different sessions that are computed together at most; GPUs gain from more."
+    """Windows of different sessions that are computed together at most; GPUs gain from more. All
+    sizes up to it are compiled at the start."""
     adapt_portraits: Literal["never", "asked", "auto", "always"] = "auto"
     """Whether the generator learns the features of single portraits: when it is asked to, or after
     each upload. auto does the latter on machines with eight cores or more. It needs torch."""

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -48,8 +49,8 @@ from stream.rendition import Scale
 from stream.settings import StreamSettings
 
 WINDOW_MS: Final = 1000 * WINDOW_FRAMES / FPS
-BYTES: Final = {"openvino-int8": 1, "openvino": 2, "cuda": 4}
-"Of a weight."
+BYTES: Final = {"openvino-int8": 1, "openvino": 2, "tensorrt": 2, "tensorrt-rtx": 2}
+"Of a weight; 4 where nothing is said."
 SPOKEN: Final = 1.2
 "Seconds of each utterance."
 EVERY: Final = 3.0
@@ -59,14 +60,23 @@ EVERY: Final = 3.0
 # --- back ends --------------------------------------------------------------------------------
 
 
-def back_end(folder: Path, name: Name, threads: int, steps: int) -> dict[str, float]:
-    """Milliseconds of one back end's parts, medians, and the shares that the floors are of them."""
+def back_end(folder: Path, name: Name, threads: int, steps: int, rows: int = 1) -> dict[str, float]:
+    """Milliseconds of one back end's parts, medians, and the shares that the floors are of them.
+
+    Args:
+        folder: Of the networks.
+        name: Of the back end.
+        threads: Of the processor.
+        steps: Of a window.
+        rows: Windows, of a session each, that are made at once: times are of all together, but
+            for ``frame_ms`` and ``real_time``.
+    """
     networks = Networks.open(folder, threads, name)
-    took = seconds_by_graph(networks, steps)
+    took = seconds_by_graph(networks, steps, rows=rows)
     rate, memory = multiply_rate(name, threads), memory_rate()
     keys = FRAME + networks.past * WINDOW * FRAME
     work: dict[str, Work] = {g: work_of(folder, g, keys) for g in ("tell", "dit", "decode")}
-    floors = {g: w.floor(rate, memory, BYTES.get(name, 4)) for g, w in work.items()}
+    floors = {g: w.floor(rate, memory, BYTES.get(name, 4), rows) for g, w in work.items()}
     passes = steps + 1
     floor = floors["tell"] + passes * floors["dit"] + floors["decode"]
     return {
@@ -76,9 +86,9 @@ def back_end(folder: Path, name: Name, threads: int, steps: int) -> dict[str, fl
         "decode_floor": floors["decode"] / took["decode"],
         "window_ms": 1e3 * took["window"],
         "window_floor": floor / took["window"],
-        "frame_ms": 1e3 * took["window"] / WINDOW_FRAMES,
-        "real_time": took["window"] * 1e3 / WINDOW_MS,
-        "sessions": WINDOW_MS / (took["window"] * 1e3),
+        "frame_ms": 1e3 * took["window"] / WINDOW_FRAMES / rows,
+        "real_time": took["window"] * 1e3 / WINDOW_MS / rows,
+        "sessions": rows * WINDOW_MS / (took["window"] * 1e3),
         "gflop_s": rate / 1e9,
     }
 
@@ -225,6 +235,7 @@ def main() -> None:
     add("--weights", type=Path, default=SHIPPED, help="folder of the generator")
     add("--backends", nargs="*", choices=list(PROVIDERS), default=list(names_of("auto")))
     add("--threads", type=int, nargs="+", default=[1, 2])
+    add("--batches", type=int, nargs="+", default=[1], help="windows that are made at once")
     add("--steps", type=int, default=known.generator_steps)
     add("--sizes", type=int, nargs="*", default=[256])
     add("--sessions", type=int, nargs="*", default=[1, 2], help="at once, one after the other")
@@ -233,13 +244,14 @@ def main() -> None:
     given = parser.parse_args()
     alone = []
     for name in given.backends:
-        for threads in given.threads:
+        for threads, rows in product(given.threads, given.batches):
             try:
-                found = back_end(given.weights, name, threads, given.steps)
+                found = back_end(given.weights, name, threads, given.steps, rows)
             except Unavailable as error:
                 print(f"{name}: {error}")
                 break
-            alone.append((f"{name}, {threads} thread{'s' * (threads > 1)}", found))
+            row = f"{name}, {threads} thread{'s' * (threads > 1)}"
+            alone.append((f"{row}, {rows} at once" if rows > 1 else row, found))
     if alone:
         print(f"\nA window of {WINDOW_MS:.0f} ms in {given.steps} steps; floors as shares:\n")
         print(report(alone, BACK_END_COLUMNS), flush=True)

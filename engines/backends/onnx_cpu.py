@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from core import Unavailable
-from engines.backends.engine import Arrays
+from engines.backends.engine import Description, Values
 
 
 class OnnxCpu:
@@ -25,33 +23,40 @@ class OnnxCpu:
         Raises:
             Unavailable: It can not be loaded.
         """
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Encoders and the event loop want the processor, too.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime's own errors share no base class
-            raise Unavailable(f"The network {path} can not be loaded: {error}.") from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self._inputs = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
-        self._about = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._session = open_session(path, threads, ["CPUExecutionProvider"])
+        self._described = Description(self._session)
 
     @property
     def inputs(self) -> Mapping[str, tuple[int | str, ...]]:
         """See `Engine`, as for all below."""
-        return self._inputs
+        return self._described.inputs
 
     @property
     def about(self) -> Mapping[str, str]:
-        return self._about
+        return self._described.about
 
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
-        made = self._session.run(self._outputs, dict(feeds))
-        return dict(zip(self._outputs, made, strict=True))
+    def run(
+        self, feeds: Values, outputs: Sequence[str], kept: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        names = [*outputs, *kept]
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+
+def open_session(path: Path, threads: int, providers: Sequence[Any]) -> Any:
+    """A graph in ONNX Runtime, with as many threads of the processor.
+
+    Raises:
+        Unavailable: It can not be loaded.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Encoders and the event loop want the processor, too.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # ONNX Runtime's own errors share no base class
+        raise Unavailable(f"The network {path} can not be loaded: {error}.") from error

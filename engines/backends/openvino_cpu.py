@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core import Unavailable
-from engines.backends.engine import Arrays
+from engines.backends.engine import Values
 
 Precision = Literal["auto", "float32", "int8"]
 Shapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
@@ -86,14 +86,16 @@ class OpenVinoCpu:
     def about(self) -> Mapping[str, str]:
         return self._about
 
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
+    def run(
+        self, feeds: Values, outputs: Sequence[str], kept: Sequence[str] = ()
+    ) -> dict[str, Any]:
         with self._for(feeds).request() as request:
             # A view is taken as it lies, whatever its strides say.
             request.infer({name: np.asarray(x, order="C") for name, x in feeds.items()})
-            made = (request.get_output_tensor(i).data for i in range(len(self._outputs)))
-            return {name: np.array(x) for name, x in zip(self._outputs, made, strict=True)}
+            places = {name: self._outputs.index(name) for name in (*outputs, *kept)}
+            return {n: np.array(request.get_output_tensor(i).data) for n, i in places.items()}
 
-    def _for(self, feeds: Arrays) -> _Compiled:
+    def _for(self, feeds: Values) -> _Compiled:
         """The graph, compiled for such feeds."""
         shapes = tuple(sorted((name, x.shape) for name, x in feeds.items()))
         with self._lock:  # others wait: they will want the same

@@ -11,14 +11,19 @@ from typing import Final, Literal, TypeVar
 
 from core import Unavailable
 from engines.backends.engine import Engine
+from engines.backends.onnx_bound import cuda_there, open_cuda
 from engines.backends.onnx_cpu import OnnxCpu
-from engines.backends.onnx_gpu import OnnxGpu, gpu_there
 from engines.backends.openvino_cpu import OpenVinoCpu
+from engines.backends.tensorrt_gpu import TensorRt, tensorrt_there
 
 log = logging.getLogger(__name__)
 
-Name = Literal["tensorrt", "cuda", "openvino-int8", "openvino", "onnxruntime", "torch"]
-Backend = Literal["auto", "tensorrt", "cuda", "openvino-int8", "openvino", "onnxruntime", "torch"]
+Name = Literal[
+    "tensorrt", "tensorrt-rtx", "cuda", "openvino-int8", "openvino", "onnxruntime", "torch"
+]
+Backend = Literal[
+    "auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino-int8", "openvino", "onnxruntime", "torch"
+]
 Open = Callable[[Path, int], Engine]
 
 
@@ -42,8 +47,11 @@ def _torch(path: Path, threads: int) -> Engine:
 
 
 PROVIDERS: Final[dict[Name, Provider]] = {
-    "tensorrt": Provider(partial(OnnxGpu, kind="tensorrt"), there=partial(gpu_there, "tensorrt")),
-    "cuda": Provider(partial(OnnxGpu, kind="cuda"), there=partial(gpu_there, "cuda")),
+    "tensorrt": Provider(TensorRt, "-bf16", partial(tensorrt_there, "tensorrt")),
+    "tensorrt-rtx": Provider(
+        partial(TensorRt, kind="tensorrt_rtx"), "-bf16", partial(tensorrt_there, "tensorrt_rtx")
+    ),
+    "cuda": Provider(open_cuda, there=cuda_there),
     "openvino-int8": Provider(partial(OpenVinoCpu, precision="int8"), "-int8"),
     "openvino": Provider(OpenVinoCpu),
     "onnxruntime": Provider(OnnxCpu),

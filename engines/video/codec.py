@@ -201,7 +201,7 @@ class Codec(nn.Module):
 
 def to_unit(pixels: Tensor) -> Tensor:
     """uint8 ``[…, 96, 96, 3]`` → float32 ``[…, 3, 96, 96]`` in [-1, 1]."""
-    return pixels.movedim(-1, -3).float() / 127.5 - 1.0
+    return pixels.float().movedim(-1, -3) / 127.5 - 1.0
 
 
 def to_bytes(frames: Tensor) -> U8:

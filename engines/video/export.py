@@ -1,7 +1,8 @@
 """``python -m engines.video export``: weights → ONNX graphs that serving runs without torch.
 
-Four graphs (`engines.video.graphs`), one file each, and a second decoder in int8 where there are
-latents to find its scales on (`engines.video.quantise`). The batch is free everywhere but in
+Four graphs (`engines.video.graphs`), one file each, two of them once more with products in bfloat16
+(`engines.video.mixed`), and a decoder in int8 where there are latents to find its scales on
+(`engines.video.quantise`). The batch is free everywhere but in
 ``portrait``; so is the number of keys a step sees, as a stream begins with the reference's alone.
 """
 
@@ -37,15 +38,23 @@ from engines.video.graphs import (
 )
 from engines.video.guidance import FRAME
 from engines.video.latents import open_latents, require_latents_of
+from engines.video.mixed import mixed
 from engines.video.quantise import quantised, stretches, take_apart
 from engines.video.regions import REGIONS, SIDE
 from engines.video.schedule import WINDOW
-from engines.video.shipped import INT8, SHIPPED, codec_file, dit_file, graph_file
+from engines.video.shipped import BF16, INT8, SHIPPED, codec_file, dit_file, graph_file
 from engines.video.text import LENGTH
 from engines.video.weights import places_in
 
 OPSET: Final = 20
 "The first in which rows are sampled off the grid with the names that torch writes (GridSample)."
+MIXED: Final = ("dit", "decode")
+"Graphs that are written with products in bfloat16, too: all but those that take no time."
+FOLDED: Final = 128
+"""Numbers of a constant at most of which others are computed when a graph is written: less than any
+weight has that is not a scale or a bias."""
+LARGEST: Final = 4096
+"Numbers of what is computed."
 TOLD: Final = ("pose", "text", "sound")
 PORTRAIT: Final = ("reference", "beside", "keys", "values")
 FEATURES: Final = tuple(f"features_{SIDE >> level}" for level in range(1, LEVELS + 1))
@@ -142,7 +151,7 @@ def about_of(dit: DiT) -> dict[str, str]:
 
 
 def write_graph(graph: Graph, about: Mapping[str, str], shared: Sequence[Path], path: Path) -> None:
-    """Export one graph; whole or not at all.
+    """Export one graph, and what `MIXED` says; each file whole or not at all.
 
     Args:
         graph: What to export.
@@ -151,6 +160,7 @@ def write_graph(graph: Graph, about: Mapping[str, str], shared: Sequence[Path], 
         path: The file.
     """
     import onnx
+    from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
     free = {name: graph.free.get(name) for name in graph.inputs}
     shapes: Any = tuple(free.values())
@@ -171,14 +181,35 @@ def write_graph(graph: Graph, about: Mapping[str, str], shared: Sequence[Path], 
             optimize=False,  # or weights are no longer those of the file
             verbose=False,
         )
-    model = program.model_proto  # type: ignore[union-attr]
+        assert program is not None
+        # What shapes are made of: half of the nodes, and TensorRT takes no axes that are computed.
+        fold_constants(
+            program.model, onnx_shape_inference=True, input_size_limit=FOLDED,
+            output_size_limit=LARGEST, should_fold=_of_small_numbers,
+        )  # fmt: skip
+        remove_unused_nodes(program.model)
+    model = program.model_proto
     share_weights(model, shared)
     forget_origins(model)
     for key, value in about.items():
         model.metadata_props.append(onnx.StringStringEntryProto(key=key, value=value))
+    _save(model, path)
+    if path.stem in MIXED:
+        _save(mixed(model), graph_file(path.parent, path.stem + BF16))
+
+
+def _save(model: Any, path: Path) -> None:
+    import onnx
+
     fresh = path.with_suffix(".part")
     onnx.save(model, str(fresh))
     fresh.replace(path)
+
+
+def _of_small_numbers(node: Any) -> bool | None:
+    """Weights stay as they are in their file, even where turning them once would do."""
+    sizes = (x.const_value.size for x in node.inputs if x is not None)
+    return False if any(size > FOLDED for size in sizes) else None
 
 
 def forget_origins(model: Any) -> None:

@@ -177,13 +177,14 @@ class DecodeGraph(nn.Module):
         batch = latents.shape[0]
         rows = latents.transpose(1, 2).flatten(0, 1)
         flat = [state.flatten(0, 1) for state in states]
-        picture = to_unit(pictures.flatten(0, 1))
+        picture = to_unit(pictures).flatten(0, 1)
         features = ReferenceFeatures(picture, tuple(flat[:LEVELS]), self.region.repeat(batch))
         frames, memory = self.codec.decoder(rows, features, tuple(flat[LEVELS:]))
-        shown = (frames.float().clamp(-1, 1) * 127.5 + 128.0).to(torch.uint8)
+        shown = frames.float().clamp(-1, 1) * 127.5 + 128.0
         shown = shown.reshape(batch, len(REGIONS), WINDOW_FRAMES, 3, SIDE, SIDE)
         kept = [x.reshape(batch, len(REGIONS), *x.shape[1:]) for x in memory]
-        return shown.permute(0, 2, 1, 4, 5, 3).contiguous(), *kept
+        # Bytes are cast and nothing else: TensorRT does not even turn them.
+        return shown.permute(0, 2, 1, 4, 5, 3).contiguous().to(torch.uint8), *kept
 
 
 def _told(pose: Tensor, text: Tensor, sound: Tensor) -> Told:

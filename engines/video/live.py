@@ -1,7 +1,8 @@
 """The generator without torch: a portrait prepared once, then window after window.
 
 A stream remembers a bounded past: keys and values of the last few windows, and the decoder's
-memory. Nothing grows with its length.
+memory. Nothing grows with its length. On a GPU all of that stays there, with what a portrait is
+prepared to: latents and pictures cross, nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core import F32, U8, SaccadeError, Unavailable
-from engines.backends.engine import Engine
+from engines.backends.engine import Engine, Values
+from engines.backends.memory import Value, concatenate, part_of
 from engines.backends.providers import Backend, Provider, first_that_loads
 from engines.video.adapted import Adapted
 from engines.video.guidance import UNGUIDED, Guidance, eye_map, pull_of
@@ -26,6 +28,12 @@ from engines.video.schedule import SHIFT, WINDOW, flow_times, window_noise
 from engines.video.shipped import SHIPPED, graph_file
 
 GRAPHS: Final = ("portrait", "tell", "dit", "decode")
+CONTEXT: Final = ("reference", "beside")
+"Of a portrait, beside its keys and values: what each pass is told."
+TOLD: Final = ("pose", "text", "sound")
+"Of a window: what each of its passes is told."
+WRITTEN: Final = ("written_keys", "written_values")
+"What a pass leaves for later windows."
 STEPS: Final = 4
 "Euler steps of a window."
 _NOISY: Final = np.array(0, np.int64)
@@ -59,12 +67,12 @@ class Prepared:
 
     pictures: U8
     "uint8 ``[1, 3, 96, 96, 3]``."
-    context: dict[str, F32]
+    context: dict[str, Value]
     "``reference`` and ``beside`` of the passes."
-    keys: F32
+    keys: Value
     "float32 ``[layers, 1, 108, heads, head]``."
-    values: F32
-    features: dict[str, F32]
+    values: Value
+    features: dict[str, Value]
     "Of the decoder."
 
     def adapted(self, learnt: Adapted) -> Prepared:
@@ -100,11 +108,13 @@ class Networks:
             ) from error
         self.guided: Final = "pull" in self._engines["dit"].inputs
         "Whether one pass can be guided."
+        decodes = self._engines["decode"].inputs
         self._memory: dict[str, tuple[int, ...]] = {
             name: (1, *(int(n) for n in shape[1:]))
-            for name, shape in self._engines["decode"].inputs.items()
+            for name, shape in decodes.items()
             if name.startswith("memory_")
         }
+        self._features = tuple(name for name in decodes if name.startswith("features_"))
 
     @classmethod
     def open(cls, folder: Path = SHIPPED, threads: int = 1, backend: Backend = "auto") -> Networks:
@@ -131,17 +141,20 @@ class Networks:
             reference: uint8 ``[3, 96, 96, 3]``: its regions.
             points: float32 ``[3, 62, 2]``: its keypoints in region coordinates.
         """
-        made = self.run("portrait", pictures=reference, points=points[None])
-        context = {name: made.pop(name) for name in ("reference", "beside")}
+        kept = (*CONTEXT, "keys", "values", *self._features)
+        made = self.run("portrait", {"pictures": reference, "points": points[None]}, (), kept)
+        context = {name: made.pop(name) for name in CONTEXT}
         return Prepared(reference[None], context, made.pop("keys"), made.pop("values"), made)
 
-    def memory(self) -> dict[str, F32]:
+    def memory(self) -> dict[str, Value]:
         """What a decoder remembers at the start."""
         return {name: np.zeros(shape, np.float32) for name, shape in self._memory.items()}
 
-    def run(self, graph: str, **feeds: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        """Run a graph by its name."""
-        return self._engines[graph].run(feeds)
+    def run(
+        self, graph: str, feeds: Values, outputs: Sequence[str], kept: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Run a graph by its name; see `Engine.run`."""
+        return self._engines[graph].run(feeds, outputs, kept)
 
 
 class LiveStream:
@@ -170,7 +183,7 @@ class LiveStream:
         "Windows so far."
         self._networks, self._portrait = networks, portrait
         self._seed, self._shift = seed, shift
-        self._past: deque[tuple[F32, F32]] = deque(maxlen=networks.past)
+        self._past: deque[tuple[Value, Value]] = deque(maxlen=networks.past)
         self._memory = networks.memory()
         self._before = (self._past.copy(), self._memory)
 
@@ -207,17 +220,17 @@ class LiveStream:
     def _noise(self) -> F32:
         return window_noise(self._seed, self.made, self._networks.channels)
 
-    def _seen(self) -> tuple[F32, F32]:
+    def _seen(self) -> tuple[Value, Value]:
         """Keys and values of the reference, then of the windows before, from the oldest on."""
         ages = range(len(self._past), 0, -1)
-        keys = [turned[age - 1] for age, (turned, _) in zip(ages, self._past, strict=True)]
+        keys = [_of_age(turned, age) for age, (turned, _) in zip(ages, self._past, strict=True)]
         portrait = self._portrait
         return (
-            np.concatenate((portrait.keys, *keys), 2),
-            np.concatenate((portrait.values, *(values for _, values in self._past)), 2),
+            concatenate((portrait.keys, *keys), 2),
+            concatenate((portrait.values, *(values for _, values in self._past)), 2),
         )
 
-    def _remember(self, keys: F32, values: F32, memory: dict[str, F32]) -> None:
+    def _remember(self, keys: Value, values: Value, memory: dict[str, Value]) -> None:
         self._before = (self._past.copy(), self._memory)
         self._past.append((keys, values))
         self._memory = memory
@@ -237,38 +250,42 @@ def make_windows(streams: Sequence[LiveStream], asked: Sequence[Asked]) -> list[
     first = streams[0]
     networks, steps, shift = first._networks, first.steps, first._shift
     run, rows = networks.run, len(streams)
-    told = run("tell", **{
-        name: np.stack([getattr(a, name) for a in asked])
-        for name in ("points", "felt", "audio", "hears", "words")
-    })  # fmt: skip
+    conditions = ("points", "felt", "audio", "hears", "words")
+    told = run("tell", {n: np.stack([getattr(a, n) for a in asked]) for n in conditions}, (), TOLD)
     seen = [stream._seen() for stream in streams]
     common = told | {
-        name: _rows([s._portrait.context[name] for s in streams])
-        for name in first._portrait.context
+        name: concatenate([s._portrait.context[name] for s in streams], 0) for name in CONTEXT
     }
-    common["keys"] = _rows([keys for keys, _ in seen], 1)
-    common["values"] = _rows([values for _, values in seen], 1)
+    common["keys"] = concatenate([keys for keys, _ in seen], 1)
+    common["values"] = concatenate([values for _, values in seen], 1)
     guided = networks.guided
-    pulled = (
+    pulled: dict[str, Value] = (
         {"pull": np.stack([s._pull(a) for s, a in zip(streams, asked, strict=True)])}
         if guided
         else {}
     )
-    x = np.stack([stream._noise() for stream in streams])
+    x: F32 = np.stack([stream._noise() for stream in streams])
     for now, after in pairwise(flow_times(steps, shift)):
-        step = run("dit", latents=x, kind=_NOISY, **_levels(now, after, rows), **common, **pulled)
+        levels = _levels(now, after, rows)
+        feeds: dict[str, Value] = {"latents": x, "kind": _NOISY, **levels, **common, **pulled}
+        step = run("dit", feeds, ("next_latents",))
         x = step["next_latents"]
     sound = np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
     x[~sound] = 0  # so that it breaks no other
     # What is remembered is not guided, so that turning the knob leaves the past as it is.
-    calm = {name: np.ones_like(maps) for name, maps in pulled.items()}
-    left = run("dit", latents=x, kind=_CLEAN, **_levels(0.0, 0.0, rows), **common, **calm)
-    states = {name: _rows([s._memory[name] for s in streams]) for name in first._memory} | {
-        name: _rows([s._portrait.features[name] for s in streams])
-        for name in first._portrait.features
+    calm = {name: np.ones(maps.shape, np.float32) for name, maps in pulled.items()}
+    levels = _levels(0.0, 0.0, rows)
+    feeds = {"latents": x, "kind": _CLEAN, **levels, **common, **calm}
+    left = run("dit", feeds, (), WRITTEN)
+    states = {
+        name: concatenate([part[name] for part in parts], 0)
+        for parts in ([s._memory for s in streams], [s._portrait.features for s in streams])
+        for name in parts[0]
     }
-    pictures = _rows([s._portrait.pictures for s in streams])
-    decoded = run("decode", latents=x, pictures=pictures, **states)
+    pictures = concatenate([s._portrait.pictures for s in streams], 0)
+    remembered = [f"next_{name}" for name in first._memory]
+    feeds = {"latents": x, "pictures": pictures, **states}
+    decoded = run("decode", feeds, ("frames",), remembered)
     frames = decoded.pop("frames")
     out: list[U8 | BrokenWindow] = []
     for i, stream in enumerate(streams):
@@ -276,16 +293,16 @@ def make_windows(streams: Sequence[LiveStream], asked: Sequence[Asked]) -> list[
             stream.forget()
             out.append(BrokenWindow("A window of the generator is not a picture. It goes on anew."))
             continue
-        row = slice(i, i + 1)
-        memory = {name.removeprefix("next_"): state[row] for name, state in decoded.items()}
-        stream._remember(left["written_keys"][:, :, row], left["written_values"][:, row], memory)
+        keys, values = part_of(left["written_keys"], 2, i), part_of(left["written_values"], 1, i)
+        memory = {n.removeprefix("next_"): part_of(x, 0, i) for n, x in decoded.items()}
+        stream._remember(keys, values, memory)
         out.append(frames[i])
     return out
 
 
-def _rows(parts: Sequence[npt.NDArray[Any]], axis: int = 0) -> npt.NDArray[Any]:
-    """Of several streams as one batch; of one without a copy."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
+def _of_age(turned: Value, age: int) -> Value:
+    """The keys of a window as they are seen so many windows later, ``[layers, 1, 216, …]``."""
+    return part_of(turned, 0, age - 1).reshape(turned.shape[1:])
 
 
 def _levels(now: float, after: float, rows: int) -> dict[str, F32]:

@@ -10,6 +10,8 @@ SHIPPED: Final = Path(__file__).parent / "trained"
 "Of the weights that come with Saccade; docs/model-card.md says what they are."
 INT8: Final = "-int8"
 "Follows the name of a graph whose convolutions are bytes."
+BF16: Final = "-bf16"
+"Follows the name of a graph whose products are bfloat16."
 
 
 def codec_file(folder: Path) -> Path:

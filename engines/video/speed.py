@@ -7,6 +7,7 @@ softmax, activations and everything that only moves numbers are not in it.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from engines.backends.openvino_cpu import shared_core
 from engines.backends.providers import Name
 from engines.video.clip import OWN, REACH, TOKEN_WIDTH
 from engines.video.guidance import EYE_AWARE
-from engines.video.live import GRAPHS, Asked, LiveStream, Networks
+from engines.video.live import GRAPHS, Asked, LiveStream, Networks, make_windows
 from engines.video.regions import REGIONS, SIDE
 from engines.video.schedule import WINDOW
 from engines.video.shipped import graph_file
@@ -30,6 +31,8 @@ from engines.video.text import tokenise
 
 SQUARE: Final = 1024
 "Side of the matrices whose product tells a machine's rate."
+GPU_SQUARE: Final = 8192
+ON_GPU: Final = ("tensorrt", "tensorrt-rtx", "cuda")
 ROUNDS: Final = 15
 LARGE: Final = 32 * 1024 * 1024
 "Numbers that are read to tell the rate of memory: more than caches hold."
@@ -44,15 +47,16 @@ class Work:
     weights: int
     "Numbers that stay the same from window to window."
 
-    def floor(self, rate: float, memory: float, width: int) -> float:
+    def floor(self, rate: float, memory: float, width: int, rows: int = 1) -> float:
         """Seconds it takes at least.
 
         Args:
             rate: Multiplications and additions a second.
             memory: Bytes a second.
             width: Bytes of a weight.
+            rows: Of the batch: they share the weights.
         """
-        return max(self.flops / rate, self.weights * width / memory)
+        return max(rows * self.flops / rate, self.weights * width / memory)
 
 
 def grey_window() -> tuple[Asked, np.ndarray[Any, Any], F32]:
@@ -66,40 +70,55 @@ def grey_window() -> tuple[Asked, np.ndarray[Any, Any], F32]:
     return asked, np.full((len(REGIONS), SIDE, SIDE, 3), 128, np.uint8), points[0]
 
 
-def grey_stream(networks: Networks, steps: int, seed: int = 0) -> tuple[LiveStream, Asked]:
-    """A stream that is in its stride, and what to ask of it."""
-    asked, picture, points = grey_window()
-    prepared = networks.prepare(picture, points)
-    stream = LiveStream(networks, prepared, steps, guidance=EYE_AWARE, seed=seed)
-    for _ in range(networks.past + 1):
-        stream.make(asked)
-    return stream, asked
-
-
 def seconds_a_window(networks: Networks, steps: int, rounds: int = 5) -> float:
     """How long a window takes here: the fastest of some, after those that warm up.
 
     What else the machine does only makes it slower.
     """
-    stream, asked = grey_stream(networks, steps)
-    return min(_times(lambda: stream.make(asked), rounds))
+    return min(_times(warm(networks, steps, 1), rounds))
 
 
-def seconds_by_graph(networks: Networks, steps: int, rounds: int = ROUNDS) -> dict[str, float]:
-    """Medians of the calls of each graph of a window, and of the whole ``window``."""
-    stream, asked = grey_stream(networks, steps)
+def warm(networks: Networks, steps: int, rows: int) -> Callable[[], object]:
+    """Make the first windows of some streams at once, so that what their graphs are compiled for,
+    keys seen and sizes of a batch, is there; what is returned makes the next ones."""
+    asked, picture, points = grey_window()
+    prepared = networks.prepare(picture, points)
+    streams = [
+        LiveStream(networks, prepared, steps, guidance=EYE_AWARE, seed=seed) for seed in range(rows)
+    ]
+
+    def make() -> object:
+        return make_windows(streams, [asked] * rows)
+
+    for _ in range(networks.past + 1):
+        make()
+    return make
+
+
+def seconds_by_graph(
+    networks: Networks, steps: int, rounds: int = ROUNDS, rows: int = 1
+) -> dict[str, float]:
+    """Medians of the calls of each graph of a window, and of the whole ``window``.
+
+    Args:
+        networks: To be measured.
+        steps: Of a window.
+        rounds: Windows that are measured.
+        rows: Windows that are made at once.
+    """
+    make = warm(networks, steps, rows)
     spent: dict[str, list[float]] = {name: [] for name in GRAPHS}
     run = networks.run
 
-    def timed(graph: str, **feeds: Any) -> Any:
+    def timed(graph: str, *arguments: Any) -> Any:
         began = time.perf_counter()
-        made = run(graph, **feeds)
+        made = run(graph, *arguments)
         spent[graph].append(time.perf_counter() - began)
         return made
 
-    networks.run = timed  # type: ignore[method-assign]
+    networks.run = timed  # type: ignore[method-assign, assignment]
     try:
-        whole = _times(lambda: stream.make(asked), rounds)
+        whole = _times(make, rounds)
     finally:
         networks.run = run  # type: ignore[method-assign]
     return {name: median(times) for name, times in spent.items() if times} | {
@@ -143,7 +162,10 @@ def work_of(folder: Path, name: str, count: int) -> Work:
 
 
 def multiply_rate(backend: Name, threads: int) -> float:
-    """Multiplications and additions a second in products of large matrices, as a back end does."""
+    """Multiplications and additions a second in products of large matrices, as a back end does; on
+    GPUs in bfloat16 by torch, and NaN where that is not installed."""
+    if backend in ON_GPU:
+        return _gpu_rate()
     import openvino as ov
     from openvino import opset13 as ops
     from openvino import properties
@@ -167,6 +189,22 @@ def multiply_rate(backend: Name, threads: int) -> float:
     x = rng.standard_normal((SQUARE, SQUARE)).astype(np.float32)
     request.infer([x])
     return 2 * SQUARE**3 / min(_times(lambda: request.infer([x]), ROUNDS))
+
+
+def _gpu_rate() -> float:
+    if importlib.util.find_spec("torch") is None:
+        return math.nan
+    import torch
+
+    if not torch.cuda.is_available():
+        return math.nan
+    x = torch.randn(GPU_SQUARE, GPU_SQUARE, device="cuda", dtype=torch.bfloat16)
+
+    def multiply() -> None:
+        x @ x
+        torch.cuda.synchronize()
+
+    return 2 * GPU_SQUARE**3 / min(_times(multiply, ROUNDS))
 
 
 def _as_bytes(numbers: Any, high: float, levels: int) -> Any:

@@ -6,17 +6,16 @@ the tests. `engines.backends.providers` loads this only when it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from core import InvalidInput, Unavailable
-from engines.backends.engine import Arrays
+from engines.backends.engine import Values
 from engines.video.codec import load_codec
 from engines.video.dit_file import load_dit_of
 from engines.video.export import Graph as Exported
@@ -68,15 +67,20 @@ class TorchGraph:
         return self._about
 
     @torch.inference_mode()
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
+    def run(
+        self, feeds: Values, outputs: Sequence[str], kept: Sequence[str] = ()
+    ) -> dict[str, Any]:
         given = [
             torch.from_numpy(np.ascontiguousarray(feeds[name])).to(self._device)
             for name in self._inputs
         ]
         with torch.autocast(self._device, torch.bfloat16, enabled=self._device == "cuda"):
             made = self._module(*given)
-        arrays = (x.float() if x.is_floating_point() else x for x in made)
-        return {name: x.cpu().numpy() for name, x in zip(self._outputs, arrays, strict=True)}
+        wanted = {n: x for n, x in zip(self._outputs, made, strict=True) if n in {*outputs, *kept}}
+        return {
+            name: (x.float() if x.is_floating_point() else x).cpu().numpy()
+            for name, x in wanted.items()
+        }
 
 
 @lru_cache(KEPT)

@@ -22,6 +22,7 @@ from core import (
 )
 from engines.audio.encoder import hear
 from engines.backends.engine import Engine
+from engines.backends.openvino_cpu import OpenVinoCpu
 from engines.backends.providers import PROVIDERS, Backend, Provider
 from engines.puppet import Puppet
 from engines.rig import build_rig
@@ -206,6 +207,25 @@ def test_the_fastest_back_end_is_taken(
     assert opened == ["openvino", "onnxruntime"]
     assert isinstance(Renderers(settings, kept).make(portrait), GeneratedRenderer)
     assert opened == ["openvino", "onnxruntime", "onnxruntime"]
+
+
+def test_sizes_of_batches_are_compiled_before_sessions_come(
+    networks_folder: Path, portrait: Portrait
+) -> None:
+    """And not in the middle of a stream, which would stand still meanwhile."""
+    settings = RuntimeSettings(
+        size=256, renderer="generator", generator_weights=str(networks_folder),
+        generator_backend="openvino", generator_steps=1, generator_batch=2,
+    )  # fmt: skip
+    made = Renderers(settings)
+    assert isinstance(made.make(portrait), GeneratedRenderer)
+    assert made._prepared is not None
+    passes = made._prepared.networks._engines["dit"]
+    assert isinstance(passes, OpenVinoCpu)
+    shapes = [dict(shapes) for shapes in passes._ready]
+    assert {(x["latents"][0], x["keys"][2]) for x in shapes} == {
+        (rows, keys) for rows in (1, 2) for keys in (108, 324, 540)
+    }
 
 
 def test_without_memory_the_puppet_is_shown_and_the_generator_comes_back(

@@ -25,13 +25,15 @@ def test_work_is_counted_in_the_graph(networks_folder: Path) -> None:
     work = Work(flops=200, weights=10)
     assert work.floor(rate=100, memory=10, width=1) == 2
     assert work.floor(rate=1000, memory=10, width=4) == 4
+    assert work.floor(rate=100, memory=10, width=1, rows=3) == 6
 
 
 @pytest.mark.realtime
 async def test_back_ends_and_sessions_are_measured(networks_folder: Path) -> None:
-    found = back_end(networks_folder, "openvino", 1, 1)
+    found = back_end(networks_folder, "openvino", 1, 1, rows=2)
     assert 0 < found["step_ms"] < found["window_ms"]
-    assert found["frame_ms"] * WINDOW_FRAMES == found["window_ms"]
+    assert found["frame_ms"] * 2 * WINDOW_FRAMES == pytest.approx(found["window_ms"])
+    assert found["sessions"] * found["real_time"] == pytest.approx(1)
     assert all(0 < found[name] < 1.2 for name in ("step_floor", "decode_floor", "window_floor"))
     settings = RuntimeSettings(
         size=256, renderer="generator", generator_weights=str(networks_folder),

@@ -13,23 +13,30 @@ import pytest
 import torch
 
 from core import F32, U8, InvalidInput, Unavailable
-from engines.backends.engine import Engine
+from engines.backends.cuda_memory import gpu_there
+from engines.backends.engine import Description, Engine
+from engines.backends.memory import OnDevice
+from engines.backends.onnx_bound import OnnxBound
+from engines.backends.onnx_cpu import open_session
 from engines.backends.openvino_cpu import OpenVinoCpu
-from engines.backends.providers import PROVIDERS, Backend, Provider
+from engines.backends.providers import PROVIDERS, Backend, Provider, names_of
+from engines.backends.tensorrt_gpu import build
 from engines.video import export
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_bytes, to_unit
 from engines.video.conditions import Conditions
 from engines.video.dit_file import load_dit
 from engines.video.guidance import UNGUIDED, Guidance
-from engines.video.live import Asked, BrokenWindow, LiveStream, Networks, make_windows
+from engines.video.live import TOLD, Asked, BrokenWindow, LiveStream, Networks, make_windows
 from engines.video.sampler import sample_window
 from engines.video.schedule import WINDOW, window_noise
 from engines.video.shipped import codec_file, dit_file, graph_file
 from engines.video.weights import places_in
 from engines.video.windows import Stream
+from tests.engines.backends.host_memory import HostMemory
 from tests.engines.video.faces_in_regions import conditions
 
 STEPS = 2
+PROCESSOR = ("CPUExecutionProvider",)
 STRONG = Guidance(high=6.0, low=3.0)
 WINDOWS = 4
 "One more than the context holds beside the window itself, and one to see it move on."
@@ -40,12 +47,35 @@ def folder(networks_folder: Path) -> Path:
     return networks_folder
 
 
-@pytest.fixture(scope="module", params=["onnxruntime", "openvino", "torch"])
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino", "bound", "torch"])
 def networks(networks_folder: Path, request: pytest.FixtureRequest) -> Networks:
-    """In float32 on either."""
+    """In float32 on either; bound to a device's memory, which is the processor's own here."""
     if request.param == "openvino":
         return Networks(lambda name: OpenVinoCpu(graph_file(networks_folder, name), 1, "float32"))
+    if request.param == "bound":
+        return bound(networks_folder, HostMemory())
     return Networks.open(networks_folder, backend=request.param)
+
+
+def bound(folder: Path, memory: HostMemory) -> Networks:
+    return Networks(lambda name: OnnxBound(graph_file(folder, name), 1, memory, PROCESSOR))
+
+
+@pytest.fixture(scope="module")
+def whole(networks_folder: Path) -> Networks:
+    """What others are held against."""
+    return Networks.open(networks_folder, backend="onnxruntime")
+
+
+def decibels(whole: Networks, other: Networks) -> float:
+    """How near the pictures of two windows are."""
+    told, reference = conditions(1, 2 * WINDOW, 3), picture(0)
+    made = []
+    for each in (whole, other):
+        stream = LiveStream(each, each.prepare(reference, points(told)), STEPS, seed=5)
+        made.append(np.stack([stream.make(asked(told, window)) for window in range(2)]))
+    apart = np.square(made[0].astype(np.float64) - made[1]).mean()
+    return float(10 * np.log10(255**2 / (apart + 1e-9)))
 
 
 def picture(seed: int) -> U8:
@@ -100,16 +130,82 @@ def test_graphs_show_what_torch_shows(folder: Path, networks: Networks) -> None:
 
 
 @pytest.mark.parametrize("backend", ["openvino", "openvino-int8"])
-def test_fewer_digits_show_the_same(folder: Path, networks: Networks, backend: Backend) -> None:
+def test_fewer_digits_show_the_same(folder: Path, whole: Networks, backend: Backend) -> None:
     """In what the processor is fastest with, pictures differ by less than is seen."""
-    told, reference = conditions(1, 2 * WINDOW, 3), picture(0)
-    fast = Networks.open(folder, backend=backend)
-    made = []
-    for each in (networks, fast):
-        stream = LiveStream(each, each.prepare(reference, points(told)), STEPS, seed=5)
-        made.append(np.stack([stream.make(asked(told, window)) for window in range(2)]))
-    apart = np.square(made[0].astype(np.float64) - made[1]).mean()
-    assert 10 * np.log10(255**2 / (apart + 1e-9)) > 35
+    assert decibels(whole, Networks.open(folder, backend=backend)) > 35
+
+
+def test_products_in_bfloat16_show_the_same(folder: Path, whole: Networks) -> None:
+    """The graphs that TensorRT gets; here in float32 between roundings to bfloat16."""
+    mixed = Networks(lambda name: OpenVinoCpu(_mixed(folder, name), 1, "float32"))
+    assert 35 < decibels(whole, mixed) < 70
+
+
+def test_what_is_remembered_stays_on_its_device(folder: Path) -> None:
+    """Latents and pictures cross; keys, values, features and the decoder's memory do not."""
+    memory = HostMemory()
+    networks, told = bound(folder, memory), conditions(1, 3 * WINDOW, 3)
+    prepared = networks.prepare(picture(0), points(told))
+    assert isinstance(prepared.keys, OnDevice)
+    stream = LiveStream(networks, prepared, STEPS, seed=5)
+    for window in range(3):
+        memory.crossed = 0
+        stream.make(asked(told, window))
+    keys, values = stream._seen()
+    assert isinstance(keys, OnDevice) and isinstance(values, OnDevice)
+    assert not any(isinstance(x, np.ndarray) for x in stream._memory.values())
+    given = asked(told, 2)
+    parts = (given.points, given.felt, given.audio, given.hears, given.words, prepared.pictures)
+    latents, scalars = stream._noise().nbytes, 16
+    passes = (STEPS + 1) * (latents + stream._pull(given).nbytes + scalars)
+    assert memory.crossed == sum(x.nbytes for x in parts) + passes + latents
+
+
+@pytest.mark.parametrize("name", ["portrait", "tell", "dit", "decode", "dit-bf16", "decode-bf16"])
+def test_tensorrt_can_read_the_graphs(folder: Path, name: str) -> None:
+    """What its parser refuses: computed axes, sequences, bytes that are more than cast."""
+    graph = onnx.load(str(graph_file(folder, name)), load_external_data=False).graph
+    made = {output: node for node in graph.node for output in node.output}
+    given = {tensor.name for tensor in graph.initializer}
+    bytes_ = {v.name for v in (*graph.input, *graph.output) if v.type.tensor_type.elem_type == 2}
+    assert ("pictures" in bytes_) == (name in ("portrait", "decode", "decode-bf16"))
+    for node in graph.node:
+        assert "Sequence" not in node.op_type
+        if node.op_type.startswith("Reduce"):
+            axes = node.input[1]
+            assert axes in given or made[axes].op_type == "Constant"
+        if bytes_ & {*node.input, *node.output}:
+            assert node.op_type == "Cast"
+
+
+def test_tensorrt_compiles_the_graphs(folder: Path) -> None:
+    """For a GPU that is not here, which TensorRT for RTX can: all shapes of two sessions."""
+    trt = pytest.importorskip("tensorrt_rtx")
+    sizes = {"batch": 2, "count": 108 + 216}
+    for name in ("portrait", "tell", "dit", "decode"):
+        path = _mixed(folder, name)
+        inputs = Description(open_session(graph_file(folder, name), 1, PROCESSOR)).inputs
+        shapes = tuple(
+            (entry, tuple(int(sizes.get(str(side), side)) for side in shape))
+            for entry, shape in inputs.items()
+        )
+        assert len(build(trt, path, shapes, "SM89")) > 10_000
+    broken = graph_file(folder, "nothing")
+    with pytest.raises(Unavailable, match="can not read"):
+        build(trt, broken, ())
+
+
+@pytest.mark.skipif(gpu_there(), reason="there is a GPU")
+@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx", "cuda"])
+def test_without_a_gpu_its_back_ends_say_so(folder: Path, backend: Backend) -> None:
+    with pytest.raises(Unavailable, match=r"GPU|CUDA|pip install"):
+        Networks.open(folder, backend=backend)
+    assert backend not in names_of("auto")
+
+
+def _mixed(folder: Path, name: str) -> Path:
+    special = graph_file(folder, f"{name}-bf16")
+    return special if special.exists() else graph_file(folder, name)
 
 
 def test_the_next_provider_takes_over(
@@ -153,9 +249,10 @@ def test_several_sessions_go_through_a_graph_at_once(networks: Networks) -> None
     told = conditions(3, WINDOW, 4)
     names = ("points", "felt", "audio", "hears", "words")
     rows = {name: getattr(told, name).numpy() for name in names}
-    together = networks.run("tell", **rows)
+    together = networks.run("tell", rows, TOLD)
+    assert all(isinstance(x, np.ndarray) for x in together.values())
     for k in range(3):
-        one = networks.run("tell", **{name: row[k : k + 1] for name, row in rows.items()})
+        one = networks.run("tell", {name: row[k : k + 1] for name, row in rows.items()}, TOLD)
         np.testing.assert_allclose(together["pose"][k], one["pose"][0], atol=1e-5)
         np.testing.assert_allclose(together["sound"][:, :, k], one["sound"][:, :, 0], atol=1e-5)
 

@@ -107,7 +107,7 @@ def test_the_graph_shows_what_torch_shows(networks_folder: Path, coarse: Codec) 
     feeds |= {n: x[None].numpy() for n, x in zip(LEVELS, features.levels, strict=True)}
     feeds |= {f"memory_{n}": x[None].numpy() for n, x in enumerate(coarse.decoder.cache(3))}
     for engine in (OpenVinoCpu(path, precision="float32"), OpenVinoCpu(path)):
-        made = engine.run(feeds)["frames"][0]
+        made = engine.run(feeds, ("frames",))["frames"][0]
         # Above 40 dB with VNNI. Without, sums of two products of bytes overflow now and then where
         # weights are as random as these; those that ship stay within 54 dB of float32.
         assert apart(made, true) > 35
