@@ -86,8 +86,8 @@ async def test_it_is_seen_and_heard_until_it_is_interrupted(
     interrupted = monotonic()
     await page.until("saccade.events.some(e => e.type === 'interrupted')", 5)
     assert (await page.evaluate("saccade.stats()"))["patchedShare"] < 0.1
-    await asyncio.sleep(1)
-    assert not loudspeaker.heard(interrupted + 0.7)
+    await asyncio.sleep(2)  # the sentence would take four
+    assert not loudspeaker.heard(interrupted + 1.5)
     assert page.errors == []
     await page.close()
 
@@ -137,7 +137,7 @@ async def test_a_reload_and_another_network_keep_the_session_and_leaving_ends_it
     assert await page.evaluate("saccade.session") == session
     await page.evaluate("dispatchEvent(new Event('online'))")
     await page.until("saccade.restarts === 1", 5)
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(0.7)  # the way of before is closed
     await playing(page)
     assert page.errors == []
     await page.close()
@@ -147,14 +147,15 @@ async def test_a_reload_and_another_network_keep_the_session_and_leaving_ends_it
 async def test_a_tab_of_another_origin_that_is_closed_frees_its_place_at_once(
     browser: Firefox, base: str, site: str
 ) -> None:
-    page = await browser.new_page()
-    await page.goto(f"{site}/?server={base}")
-    await page.until("window.app")
-    await page.evaluate("app.avatar.connect()")
-    session = await page.evaluate("app.avatar.session")
-    assert page.errors == []
-    await page.close()
-    await gone(base, session, 3)
+    for _ in range(3):  # what Firefox cuts short then is a matter of chance
+        page = await browser.new_page()
+        await page.goto(f"{site}/?server={base}")
+        await page.until("window.app")
+        await page.evaluate("app.avatar.connect()")
+        session = await page.evaluate("app.avatar.session")
+        assert page.errors == []
+        await page.close()
+        await gone(base, session, 3)
 
 
 async def test_the_connection_test_finds_nothing_wrong(browser: Firefox, base: str) -> None:
