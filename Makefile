@@ -17,7 +17,7 @@ run: $(VENV)/.serve
 	$(BIN)/python server.py
 
 test: $(VENV)/.test
-	@tests/install_chromium.sh
+	-@tests/install_browsers.sh
 	-@tests/install_sfu.sh
 	-@tests/install_network.sh
 	$(BIN)/ruff check .
@@ -43,7 +43,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(VENV)/.test
-	@tests/install_chromium.sh
+	-@tests/install_browsers.sh
 	$(BIN)/python -m engines.bench_puppet
 	$(BIN)/python -m runtime.bench_planner speed
 	$(BIN)/python -m tests.e2e.bench

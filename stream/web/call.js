@@ -10,6 +10,8 @@ import { isAbort, sleep } from "./timing.js";
 
 /** Events kept for a link that does not play yet: about ten seconds of them. */
 const HELD_EVENTS = 200;
+/** A page that goes may be one that is loaded again: a kept session waits for it, seconds. */
+const FAREWELL_S = 4;
 /** How long a change of mind waits for the session it replaces to be gone. */
 const PLACE_MS = 4000;
 
@@ -104,11 +106,18 @@ export class Call {
     await Promise.all([this.#place, ...links.map((link) => link.ended())]);
   }
 
-  /** The page is going away: what plays can be gone on with, what was to come can not. */
+  /** The page is going away: what plays can be gone on with if it is kept, what was to come can not. */
+  farewell() {
+    const after = this.view.keep ? FAREWELL_S : 0;
+    this.#current?.farewell(after);
+    this.#next?.farewell(this.#current ? 0 : after);
+  }
+
+  /** Say farewell if that was cut short, and close all. */
   leave() {
-    if (this.#current) this.#next?.close();
-    else this.#next?.leave();
+    this.farewell();
     this.#current?.leave();
+    this.#next?.leave();
     this.#next = this.#current = null;
   }
 

@@ -7,6 +7,7 @@
  */
 
 import { Problem, read, request, resolve } from "./api.js";
+import { within } from "./timing.js";
 import { hasTurn } from "./turn.js";
 import { iceServersOf, learnIceServers, WhepPlayer } from "./whep.js";
 
@@ -16,13 +17,6 @@ const SOCKET_MS = 5000;
 const UDP_MS = 8000;
 const PICTURE_MS = 12000;
 const ECHOES = 5;
-
-/** Reject with `message` when `promise` takes longer than `ms`. */
-function within(ms, promise, message) {
-  let timer;
-  const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error(message)), ms)));
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
 
 export function page() {
   if (window.isSecureContext) {

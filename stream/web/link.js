@@ -6,8 +6,6 @@ import { forgetSession } from "./resume.js";
 import { Backoff, isAbort, waitForRetry } from "./timing.js";
 import { refreshIceServers, WhepPlayer } from "./whep.js";
 
-/** A page that goes may be one that is loaded again: its session waits this long for it, seconds. */
-const FAREWELL_S = 4;
 /** How long a lost connection is tried again when the server ends no session by itself. */
 const GRACE_S = 60;
 
@@ -18,6 +16,7 @@ export class Link {
   #creating = Promise.resolve();
   #ending = Promise.resolve();
   #lostAt = null;
+  #saidFarewell = false;
 
   /** @param {import("./call.js").Call} call */
   constructor(call) {
@@ -69,14 +68,22 @@ export class Link {
     this.#ending = ended.catch(() => {}); // It ends by itself without viewers.
   }
 
-  /** The page goes away, for good or to be loaded again: the session waits a moment for it. */
+  /**
+   * Tell the server that the page goes away, for good or to be loaded again; once.
+   * @param {number} after how long the session waits for it to come back, seconds
+   */
+  farewell(after) {
+    if (!this.session || this.#saidFarewell) return;
+    const { url, token } = this.session;
+    request("DELETE", `${url}?after=${after}`, { token, keepalive: true }).catch(() => {});
+    this.#saidFarewell = true;
+  }
+
+  /** Close what goes away with the page. */
   leave() {
     this.#stop.abort();
     this.player?.close({ leaving: true });
     this.control?.close();
-    if (!this.session) return;
-    const { url, token } = this.session;
-    request("DELETE", `${url}?after=${FAREWELL_S}`, { token, keepalive: true }).catch(() => {});
   }
 
   #forget(session) {

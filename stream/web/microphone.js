@@ -1,11 +1,17 @@
 /** The microphone as a stream of PCM16 blocks. */
 
+import { within } from "./timing.js";
+
 const REFUSALS = {
   NotAllowedError:
     "The browser refused the microphone. Allow it in the address bar or the system settings, then try again.",
   NotFoundError: "There is no microphone. Plug one in, then try again.",
   NotReadableError: "The microphone is in use by another program. Close that one, then try again.",
 };
+
+/** Firefox runs no audio without something to play on, and does not say so. */
+const START_MS = 3000;
+const SILENT = "the browser has no sound output. Connect loudspeakers or headphones, then try again.";
 
 export class Microphone {
   #context = null;
@@ -42,24 +48,24 @@ export class Microphone {
       await this.#connect(stream);
     } catch (error) {
       for (const track of stream.getTracks()) track.stop();
+      this.stop();
       throw new Error(`The microphone did not start: ${error.message}`);
     }
   }
 
   async #connect(stream) {
-    const context = new AudioContext({ latencyHint: "interactive" });
+    const context = (this.#context = new AudioContext({ latencyHint: "interactive" }));
     await context.audioWorklet.addModule(new URL("microphone-worklet.js", import.meta.url));
     const worklet = new AudioWorkletNode(context, "microphone", { numberOfOutputs: 0 });
     worklet.port.onmessage = ({ data }) => {
       if (this.isOn) this.handlers.onBlock(data.pcm, data.level);
     };
     context.createMediaStreamSource(stream).connect(worklet);
-    await context.resume();
+    await within(START_MS, context.resume(), SILENT);
     stream.getAudioTracks()[0].onended = () => {
       this.stop();
       this.handlers.onEnded();
     };
-    this.#context = context;
     this.#stream = stream;
   }
 

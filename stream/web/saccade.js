@@ -233,7 +233,10 @@ export class Saccade {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     const again = () => this.#call.start({ resume: Boolean(this.keep) });
-    addEventListener("pagehide", () => (this.keep ? this.#call.leave() : this.#call.stop()), { signal });
+    // While a tab is closed Firefox ends the script that it finds running, without a word, and goes
+    // on with the next listener (its setting dom.ipc.cancel_content_js_when_navigating).
+    addEventListener("pagehide", () => this.#call.farewell(), { signal });
+    addEventListener("pagehide", () => this.#call.leave(), { signal });
     addEventListener("pageshow", (event) => event.persisted && again(), { signal });
     const online = () => (this.#phase === "failed" ? again() : this.#call.wake({ changed: true }));
     addEventListener("online", online, { signal });

@@ -16,6 +16,13 @@ export function sleep(ms, signal) {
   });
 }
 
+/** Reject with `message` when `promise` takes longer than `ms`. */
+export function within(ms, promise, message) {
+  let timer;
+  const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error(message)), ms)));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Exponential backoff with jitter, so that many pages do not come back in step. */
 export class Backoff {
   #tries = 0;

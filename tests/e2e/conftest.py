@@ -6,7 +6,7 @@ Modules that use the browser run in its loop: ``pytest.mark.asyncio(loop_scope="
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from playwright.async_api import Browser
 
 from runtime.portraits import PortraitStore
 from tests.e2e.browser import chromium
+from tests.e2e.elsewhere import another_site
 
 HERE = Path(__file__).parent
 
@@ -38,6 +39,13 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
         return Path(shutil.copytree(first, tmp_path_factory.mktemp("server"), dirs_exist_ok=True))
 
     return another
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """Where another site is."""
+    with another_site() as address:
+        yield address
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
