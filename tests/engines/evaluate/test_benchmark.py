@@ -27,7 +27,7 @@ from engines.puppet import Puppet
 from engines.rig import build_rig
 from tests.conftest import studio_portrait
 
-FRAMES = 30
+FRAMES = 36
 SIZE = 256
 
 
@@ -36,12 +36,12 @@ def quiet(done: int, total: int, note: str) -> None:
 
 
 def acted(kind: str) -> ControlTrack:
-    """A second of something plain to see, and a little more."""
+    """A second and a half of something plain to see."""
     t = np.arange(FRAMES) / FPS
     values = np.array(ControlTrack.neutral(FRAMES).values)
-    blink = np.clip(1 - np.abs(t - 0.32) / 0.12, 0, 1)
+    blink = np.clip(1 - np.abs(t - 0.5) / 0.12, 0, 1)
     values[:, CHANNEL["AU45_L"]] = values[:, CHANNEL["AU45_R"]] = blink
-    later = np.clip((t - 0.56) / 0.2, 0, 1)
+    later = np.clip((t - 0.8) / 0.2, 0, 1)
     if kind == "surprise":
         for name in ("AU1_L", "AU1_R", "AU2_L", "AU2_R"):
             values[:, CHANNEL[name]] = later
