@@ -41,7 +41,7 @@ def portraits(tmp_path: Path) -> Path:
 
 def test_all_stages(portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)  # to start processes takes longer than their work
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # a process takes 4 s to start
     least = DitConfig(channels=32, width=32, blocks=1, heads=2, feed=64, text=16)
     monkeypatch.setitem(dit_config.PRESETS, "least", least)
     monkeypatch.setitem(train_all.SIZES, "cpu", Sizes("tiny", "least", 2, 2, 4, 128))
