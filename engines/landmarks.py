@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Final, TypeAlias
 
 import cv2
@@ -44,9 +45,10 @@ class FaceMesh:
     """Owns MediaPipe's graphs. Not thread-safe. Opening costs about 0.1 s and 60 MB."""
 
     def __init__(self) -> None:
-        # Imported here: it costs most of a second and only enrolment needs it.
-        from mediapipe.python.solutions.face_detection import FaceDetection
-        from mediapipe.python.solutions.face_mesh import FaceMesh as Mesh
+        # Imported here: it costs half a second and only enrolment needs it.
+        with undrawn():
+            from mediapipe.python.solutions.face_detection import FaceDetection
+            from mediapipe.python.solutions.face_mesh import FaceMesh as Mesh
 
         with quiet():
             self._mesh: Any = Mesh(
@@ -217,6 +219,20 @@ def _tiles(width: int, height: int, count: int) -> Iterator[Box]:
 def _starts(length: int, side: int) -> list[int]:
     steps = max(1, round(2 * (length - side) / side))
     return [round(i * (length - side) / steps) for i in range(steps + 1)]
+
+
+@contextlib.contextmanager
+def undrawn() -> Iterator[None]:
+    """MediaPipe is imported without matplotlib: a second of a core and 30 MB, to draw what nobody
+    asks it to draw. Where it is loaded already, nothing changes; afterwards it can be, whole."""
+    names = [] if "matplotlib" in sys.modules else ["matplotlib", "matplotlib.pyplot"]
+    for name in names:
+        sys.modules[name] = ModuleType(name)
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

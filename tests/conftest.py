@@ -74,7 +74,9 @@ def networks_folder(request: pytest.FixtureRequest) -> Path:
     Exporting takes half a minute, so they are kept until the code that makes them changes.
     """
     digest = hashlib.sha256()
-    for source in sorted((Path(engines.__file__).parent / "video").glob("*.py")):
+    here = Path(__file__)
+    made_by = [*(Path(engines.__file__).parent / "video").glob("*.py"), here]
+    for source in sorted([*made_by, here.parent / "engines" / "video" / "in_bytes.py"]):
         digest.update(source.read_bytes())
     cache = request.config.cache
     assert cache is not None
@@ -102,6 +104,7 @@ def _export_networks(folder: Path) -> None:
     from engines.video.dit_config import DitConfig
     from engines.video.dit_file import save_dit
     from engines.video.shipped import codec_file, dit_file
+    from tests.engines.video.in_bytes import bytes_file, in_bytes
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -115,6 +118,8 @@ def _export_networks(folder: Path) -> None:
     save_codec(codec_file(folder), codec)
     save_dit(dit, codec_id(codec), dit_file(folder))
     export.export(folder)
+    decode = export.graphs_of(in_bytes(codec), dit)["decode"]
+    export.write_graph(decode, {}, [codec_file(folder)], bytes_file(folder))
     # The exporter leaves half a million objects; collections that walk through them take half a
     # second, in which streams of later tests would stand still.
     gc.collect()

@@ -64,6 +64,17 @@ def test_serving_loads_nothing_it_does_not_need() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_finding_faces_loads_nothing_to_draw_with_and_leaves_it_usable() -> None:
+    code = (
+        "import sys; from engines.landmarks import FaceMesh; FaceMesh().close();"
+        "print('matplotlib' in sys.modules); from matplotlib.figure import Figure; Figure()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
 def test_no_root_file_shadows_the_standard_library() -> None:
     names = {p.stem for p in ROOT.glob("*.py")} | {"stream", "planner", "runtime", "engines"}
     assert not names & set(sys.stdlib_module_names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +28,7 @@ from engines.evaluate.results import (
     write_json,
 )
 from engines.evaluate.scales import normalise, scales_of
-from engines.evaluate.workers import in_order
+from engines.evaluate.workers import Workers
 
 log = logging.getLogger(__name__)
 Told = Callable[[int, int, str], None]
@@ -54,15 +54,18 @@ def run_benchmark(manifest: Manifest, rows: Sequence[Row], settings: Settings, *
     bench = Bench(settings)  # opened once here: what is missing is said before the work begins
     names, missing, extractor = bench.suite.names, bench.suite.missing, bench.extractor.name
     bench.close()
-    skipped = dict(_failures(manifest.cases, _see, "truth", settings, workers, told))
-    cases = [case for case in manifest.cases if case.id not in skipped]
-    _note_skipped(settings.out, manifest, skipped)
-    if not cases:
-        raise InvalidInput(f"No case of {manifest.name} can be used; the reasons are in "
-                           f"{settings.out}/cases/*/case.json.")  # fmt: skip
-    settings = replace(settings, scales=_scale(settings.out, cases))
-    measure = partial(_measure, rows=tuple(rows))
-    failed = dict(_failures(cases, measure, "rows", settings, workers, told))
+    with Workers(workers, _begin, (settings,)) as pool:
+        seen = pool.in_order(manifest.cases, _see)
+        skipped = dict(_failures(seen, manifest.cases, "truth", told))
+        cases = [case for case in manifest.cases if case.id not in skipped]
+        _note_skipped(settings.out, manifest, skipped)
+        if not cases:
+            raise InvalidInput(f"No case of {manifest.name} can be used; the reasons are in "
+                               f"{settings.out}/cases/*/case.json.")  # fmt: skip
+        scales = _scale(settings.out, cases)
+        measure = partial(_measure, rows=tuple(rows), scales=scales)
+        measured = pool.in_order(cases, measure)
+        failed = dict(_failures(measured, cases, "rows", told))
     _note_skipped(settings.out, manifest, skipped | failed)
     facts = Facts(
         name=manifest.name,
@@ -72,7 +75,7 @@ def run_benchmark(manifest: Manifest, rows: Sequence[Row], settings: Settings, *
         extractor=extractor,
         stand_ins=names,
         missing=missing,
-        scales=settings.scales,
+        scales=scales,
         seconds=round(time.monotonic() - begun, 1),
     )
     save_facts(settings.out, facts, tuple(row.name for row in rows))
@@ -101,8 +104,12 @@ def _see(case: Case) -> str:
     return _reason(case, lambda bench: bench.see_truth(case))
 
 
-def _measure(case: Case, rows: tuple[Row, ...]) -> str:
-    return _reason(case, lambda bench: bench.measure_rows(case, rows))
+def _measure(case: Case, rows: tuple[Row, ...], scales: Mapping[str, float]) -> str:
+    def work(bench: Bench) -> None:
+        bench.settings = replace(bench.settings, scales=scales)
+        bench.measure_rows(case, rows)
+
+    return _reason(case, work)
 
 
 def _reason(case: Case, work: Callable[[Bench], None]) -> str:
@@ -118,10 +125,9 @@ def _reason(case: Case, work: Callable[[Bench], None]) -> str:
     return ""
 
 
-def _failures(cases: Sequence[Case], work: Callable[[Case], str], stage: str, settings: Settings,
-              workers: int, told: Told) -> Iterator[tuple[str, str]]:  # fmt: skip
-    """Do every case; gives those that failed, and why."""
-    done = in_order(cases, work, begin=_begin, given=(settings,), workers=workers)
+def _failures(done: Iterable[tuple[Case, str | None]], cases: Sequence[Case], stage: str,
+              told: Told) -> Iterator[tuple[str, str]]:  # fmt: skip
+    """Of every case that is done: those that failed, and why."""
     for count, (case, reason) in enumerate(done, 1):
         told(count, len(cases), f"{stage} {case.id}")
         if reason is None:

@@ -8,7 +8,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,50 +17,79 @@ R = TypeVar("R")
 
 def in_order(items: Iterable[T], work: Callable[[T], R], *, begin: Callable[..., None],
              given: tuple[Any, ...], workers: int) -> Iterator[tuple[T, R | None]]:  # fmt: skip
-    """``work`` on every item, in processes; results in the order of the items.
+    """``work`` on every item, in processes of its own; see `Workers`."""
+    with Workers(workers, begin, given) as pool:
+        yield from pool.in_order(items, work)
 
-    When a process dies, the item that is waited for is done again in a process of its own, so that
-    who killed it is known; the others go on in new ones.
+
+class Workers:
+    """Processes that stay while there is work of several kinds for them. Close it.
 
     Args:
-        items: Not many are taken ahead, so that a consumer may stop early.
-        work: A function of a module; what it raises is raised here.
-        begin: Called first in every process, with ``given``.
-        workers: Processes, at least 1.
-
-    Returns:
-        Items and their results, None where the process died of it.
+        count: Processes, at least 1.
+        begin: A function of a module, called first in every process, with ``given``.
     """
 
-    def pool_of(size: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            size, mp_context=get_context("spawn"), initializer=begin, initargs=given
-        )
+    def __init__(self, count: int, begin: Callable[..., None], given: tuple[Any, ...]) -> None:
+        self._count, self._begin, self._given = count, begin, given
+        self._pool = self._open(count)
 
-    left = iter(items)
-    ahead: deque[tuple[T, Future[R]]] = deque()
-    pool = pool_of(workers)
-    try:
+    def in_order(self, items: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R | None]]:
+        """``work`` on every item; results in the order of the items.
+
+        When a process dies, the item that is waited for is done again in a process of its own, so
+        that who killed it is known; the others go on in new ones.
+
+        Args:
+            items: Not many are taken ahead, so that a consumer may stop early.
+            work: A function of a module; what it raises is raised here.
+
+        Returns:
+            Items and their results, None where the process died of it.
+        """
+        left = iter(items)
+        ahead: deque[tuple[T, Future[R]]] = deque()
         while True:
-            for item in islice(left, 2 * workers - len(ahead)):
-                ahead.append((item, _submit(pool, work, item)))
+            for item in islice(left, 2 * self._count - len(ahead)):
+                ahead.append((item, _submit(self._pool, work, item)))
             if not ahead:
                 return
             item, future = ahead.popleft()
             try:
                 yield item, future.result()
             except BrokenProcessPool:
-                pool.shutdown(wait=False, cancel_futures=True)
-                with pool_of(1) as alone:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                with self._open(1) as alone:
                     try:
                         found: R | None = alone.submit(work, item).result()
                     except BrokenProcessPool:
                         found = None
-                pool = pool_of(workers)
-                ahead = deque((item, _submit(pool, work, item)) for item, _ in ahead)
+                self._pool = self._open(self._count)
+                ahead = deque((item, _submit(self._pool, work, item)) for item, _ in ahead)
                 yield item, found
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+    def close(self) -> None:
+        """End the processes, when each has done what it is at; idempotent."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self, size: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            size,
+            mp_context=get_context("spawn"),
+            initializer=self._begin,
+            initargs=self._given,
+        )
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[[T], R], item: T) -> Future[R]:

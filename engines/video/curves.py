@@ -79,12 +79,19 @@ class Curves:
         names = sorted({row[2] for row in self._rows})
         across = min(4, len(names))
         down = -(-len(names) // across)
-        figure = Figure((3.4 * across, 2.4 * down), layout="constrained")
+        width, height = 3.4 * across, 2.4 * down
+        figure = Figure((width, height))
+        # Inches for labels and titles, a place for each title: to measure takes twice as long as
+        # to draw.
+        figure.subplots_adjust(
+            left=0.65 / width, right=1 - 0.1 / width, wspace=0.75 / 2.65,
+            bottom=0.35 / height, top=1 - 0.3 / height, hspace=0.65 / 1.75,
+        )  # fmt: skip
         axes = np.atleast_1d(figure.subplots(down, across)).ravel()
         for name, axis in zip(names, axes, strict=False):
             points = np.array([(row[0], row[3]) for row in self._rows if row[2] == name])
             axis.plot(points[:, 0], points[:, 1], "." if len(points) == 1 else "-", linewidth=1)
-            axis.set_title(name, fontsize=9)
+            axis.set_title(name, fontsize=9, y=1.0)
             axis.tick_params(labelsize=7)
             if (points[:, 1] > 0).all() and points[:, 1].max() > 20 * points[:, 1].min():
                 axis.set_yscale("log")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,10 @@ async def checked(page: Page, base: str) -> dict[str, Any]:
 
 
 async def test_a_viewer_behind_a_relay_sees_pictures_and_the_self_test_says_which_way(
-    page: Page, tmp_path: Path
+    page: Page, data_folder: Callable[[], Path]
 ) -> None:
     await page.add_init_script(RELAY_ONLY)
-    async with told(tmp_path) as (live, turn):
+    async with told(data_folder()) as (live, turn):
         await page.goto(live.base)
         await playing(page)
         made, _ = turn.allocations()
@@ -84,8 +84,10 @@ async def test_a_viewer_behind_a_relay_sees_pictures_and_the_self_test_says_whic
     assert results["relay"]["facts"][f"turn:{turn.address}?transport=tcp"]
 
 
-async def test_the_self_test_says_that_the_login_is_refused(page: Page, tmp_path: Path) -> None:
-    async with told(tmp_path, "not the secret") as (live, _):
+async def test_the_self_test_says_that_the_login_is_refused(
+    page: Page, data_folder: Callable[[], Path]
+) -> None:
+    async with told(data_folder(), "not the secret") as (live, _):
         report = await checked(page, live.base)
     results = report["results"]
     assert results["udp"]["state"] == results["pictures"]["state"] == "ok", report

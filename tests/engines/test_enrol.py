@@ -61,7 +61,8 @@ def scene(width: int, height: int, *people: tuple[Image.Image, tuple[int, int]])
 
 def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
     out = io.BytesIO()
-    image.save(out, format, **options)
+    quick = {"compress_level": 1} if format == "PNG" else {}
+    image.save(out, format, **quick | options)
     return out.getvalue()
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from core import CHANNEL, F32, MESH_POINTS, U8, Unavailable
 from engines.evaluate.extract.angles import F64, bridged, head_angles
 from engines.evaluate.track import AUS, FaceTrack
-from engines.landmarks import quiet
+from engines.landmarks import quiet, undrawn
 
 VARIABLE: Final = "SACCADE_FACE_LANDMARKER"
 FILE: Final = "face_landmarker.task"
@@ -105,10 +105,11 @@ class Landmarker:
 
     def __init__(self, model: Path) -> None:
         """Raises Unavailable when the file is no such model."""
-        # Imported here: it costs a second.
-        from mediapipe import Image, ImageFormat
-        from mediapipe.tasks.python.core.base_options import BaseOptions
-        from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions
+        # Imported here: it costs half a second.
+        with undrawn():
+            from mediapipe import Image, ImageFormat
+            from mediapipe.tasks.python.core.base_options import BaseOptions
+            from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions
 
         try:
             options: Any = FaceLandmarkerOptions(

@@ -27,7 +27,7 @@ from core import (
 )
 from engines.evaluate.extract.angles import F64, bridged, gaze_angles, head_angles
 from engines.evaluate.track import AUS, Bools, FaceTrack
-from engines.landmarks import quiet
+from engines.landmarks import quiet, undrawn
 
 MIDLINE: Final = {
     10: (-54.2, -23.4), 168: (-3.0, -23.2), 6: (5.3, -26.9), 197: (13.1, -31.4),
@@ -86,8 +86,9 @@ class MeshExtractor:
     name = "mesh geometry"
 
     def __init__(self) -> None:
-        # Imported here: it costs most of a second.
-        from mediapipe.python.solutions.face_mesh import FaceMesh as Mesh
+        # Imported here: it costs half a second.
+        with undrawn():
+            from mediapipe.python.solutions.face_mesh import FaceMesh as Mesh
 
         with quiet():
             self._mesh: Any = Mesh(static_image_mode=True, refine_landmarks=True, max_num_faces=1)

@@ -165,10 +165,15 @@ def take_census(
     """
     sources, refused = find_sources(folder)
     cache.mkdir(parents=True, exist_ok=True)
+    notes = {source: _noted(source, cache)[1] for source in sources}
+    new = [source for source in sources if notes[source] is None]
+    work = in_order(new, _enrol, begin=_begin, given=(cache,), workers=workers)
+    for done, (source, result) in enumerate(work, len(sources) - len(new)):
+        notes[source] = result
+        progress(done + 1, len(sources), f"{source.person} ({refused} pictures not allowed)")
     sitters, skipped = [], []
-    work = in_order(sources, _enrol, begin=_begin, given=(cache,), workers=workers)
-    for done, (source, result) in enumerate(work):
-        note = result or {"reason": "the enrolment died of it"}
+    for source in sources:
+        note = notes[source] or {"reason": "the enrolment died of it"}
         if "reason" in note:
             skipped.append((source.path.relative_to(folder).as_posix(), str(note["reason"])))
         else:
@@ -176,7 +181,6 @@ def take_census(
             path = cache / f"{note['id']}.npz"
             expression = EXPRESSIONS in source.path.parts
             sitters.append(Sitter(source.person, source.label, path, likeness, expression))
-        progress(done + 1, len(sources), f"{source.person} ({refused} pictures not allowed)")
     if not sitters:
         raise InvalidInput(f"None of the pictures in {folder} may be trained on and has a face.")
     return Census(tuple(sitters), tuple(skipped))
@@ -190,24 +194,28 @@ def _begin(cache: Path) -> None:
     _CACHE[:] = [cache]
 
 
+def _noted(source: Source, cache: Path) -> tuple[Path, dict[str, Any] | None]:
+    """Where the note of a picture lies, and what it says if it was made before."""
+    path = cache / f"{portrait_id(source.path.read_bytes())}.json"
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text())
+        return path, stored if stored["version"] == LIKENESS_VERSION else None
+    except (OSError, ValueError, KeyError):
+        return path, None
+
+
 def _enrol(source: Source) -> dict[str, Any]:
     """The note of a picture, made or found in the cache; runs in a worker."""
-    data = source.path.read_bytes()
-    name = portrait_id(data)
-    note = _CACHE[0] / f"{name}.json"
-    try:
-        stored: dict[str, Any] = json.loads(note.read_text())
-        if stored["version"] == LIKENESS_VERSION:
-            return stored
-    except (OSError, ValueError, KeyError):
-        pass
-    made: dict[str, Any] = {"version": LIKENESS_VERSION, "id": name}
+    note, stored = _noted(source, _CACHE[0])  # another picture may be the same, byte by byte
+    if stored is not None:
+        return stored
+    made: dict[str, Any] = {"version": LIKENESS_VERSION, "id": note.stem}
     try:
         portrait = _stored(note.with_suffix(".npz"))
         if portrait is None:
             if not _MESHES:
                 _MESHES.append(FaceMesh())
-            portrait = enrol(data, source.person, meshes=_MESHES[0])
+            portrait = enrol(source.path.read_bytes(), source.person, meshes=_MESHES[0])
             save_portrait(portrait, note.with_suffix(".npz"))
         made["likeness"] = asdict(likeness_of(portrait))
     except PortraitRejected as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engines.evaluate.workers import in_order
+from engines.evaluate.workers import Workers, in_order
 
 _given = 0
 
@@ -49,3 +49,15 @@ def test_a_consumer_may_stop_and_little_is_taken_ahead() -> None:
 def test_what_work_raises_is_raised() -> None:
     with pytest.raises(ValueError, match="no"):
         list(in_order([-1], work, begin=begin, given=(0,), workers=1))
+
+
+def test_processes_stay_for_work_of_another_kind_and_after_one_died() -> None:
+    with Workers(1, begin, (100,)) as pool:
+        first = [found for _, found in pool.in_order([1, 2], where)]
+        assert [found for _, found in pool.in_order([1], where)] == first[:1] == first[1:]
+        assert list(pool.in_order([7, 8], work)) == [(7, None), (8, 108)]
+        assert [found for _, found in pool.in_order([1], where)] != first[:1]
+
+
+def where(item: int) -> int:
+    return os.getpid()

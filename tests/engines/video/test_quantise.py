@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,12 @@ from engines.backends.openvino_cpu import OpenVinoCpu
 from engines.video.blocks import Apart, Halves
 from engines.video.codec import Codec, load_codec, to_unit
 from engines.video.coding import decode
-from engines.video.dit_file import load_dit
-from engines.video.export import graphs_of, write_graph
-from engines.video.quantise import KEPT, Stretch, quantised, take_apart
-from engines.video.shipped import INT8, codec_file, dit_file, graph_file
+from engines.video.quantise import KEPT, take_apart
+from engines.video.shipped import codec_file
+from tests.engines.video.in_bytes import bytes_file, in_bytes, stretch
 
 QUANTISED = "enter", "memories", "ups", "blocks", "sweep", "flow", "paint"
 LEVELS = "features_48", "features_24", "features_12", "features_6"
-
-
-def stretch(seed: int) -> Stretch:
-    rng = np.random.default_rng(seed)
-    latents = torch.randn(1, 2, 3, 32, 6, 6, generator=torch.Generator().manual_seed(seed))
-    return latents, rng.integers(0, 256, (3, 96, 96, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +30,7 @@ def codec(networks_folder: Path) -> Codec:
 
 @pytest.fixture(scope="module")
 def coarse(codec: Codec) -> Codec:
-    return quantised(codec, [stretch(seed) for seed in range(4)])
+    return in_bytes(codec)
 
 
 def apart(a: U8, b: U8) -> float:
@@ -91,13 +83,8 @@ def test_the_graph_shows_what_torch_shows(networks_folder: Path, coarse: Codec) 
 
     ONNX Runtime is not offered it: without VNNI its products of bytes overflow.
     """
-    dit, _ = load_dit(dit_file(networks_folder))
-    path = graph_file(networks_folder, "decode" + INT8).with_stem("decode-as-bytes")
-    shared = [codec_file(networks_folder)]
-    write_graph(graphs_of(coarse, dit)["decode"], {}, shared, path)
+    path = bytes_file(networks_folder)
     assert path.stat().st_size < 250_000
-    gc.collect()
-    gc.freeze()  # what the exporter leaves: see `networks_folder`
     latents, reference = stretch(9)
     true = decode(coarse, latents, reference[None])[0]
     with torch.no_grad():

@@ -12,7 +12,7 @@ import torch
 
 from core import InvalidInput
 from engines.video import dit_config, train_all, train_codec, train_dit, train_student
-from engines.video.data.people import is_held_out
+from engines.video.data.people import is_held_out, take_census
 from engines.video.dit_config import DitConfig
 from engines.video.dit_file import load_dit
 from engines.video.generator import VideoGenerator
@@ -41,6 +41,7 @@ def portraits(tmp_path: Path) -> Path:
 
 def test_all_stages(portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # a process takes 4 s to start
     least = DitConfig(channels=32, width=32, blocks=1, heads=2, feed=64, text=16)
     monkeypatch.setitem(dit_config.PRESETS, "least", least)
     monkeypatch.setitem(train_all.SIZES, "cpu", Sizes("tiny", "least", 2, 2, 4, 128))
@@ -66,6 +67,9 @@ def test_all_stages(portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     train_all.run(parser.parse_args([str(word) for word in words]), progress)
     stages = list(dict.fromkeys(notes))
     assert stages == ["data.render", "train_codec", "make_latents", "train_dit", "train_student"]
+    enrolled: list[int] = []
+    take_census(portraits, out / "portraits", progress=lambda done, *_: enrolled.append(done))
+    assert not enrolled, "who is known is not enrolled again"
     for made, maps in ((dit_file, 2), (teacher_file, 0)):
         assert load_dit(made(out / "weights"))[0].config.maps == maps
     VideoGenerator.open(codec_file(out / "weights"), dit_file(out / "weights"), device="cpu")
