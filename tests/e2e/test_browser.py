@@ -386,7 +386,7 @@ def heard(cause: str, phase: str) -> str:
 
 async def test_leaving_the_page_frees_its_place(browser: Browser, base: str) -> None:
     page = await browser.new_page()
-    await page.route("**/link.js", comes_back_sooner)
+    await page.route("**/call.js", comes_back_sooner)
     await page.goto(base)
     await until(page, "window.saccade && saccade.firstFrameMs > 0")
     session = await page.evaluate("({ id: saccade.session.id, token: saccade.session.token })")
