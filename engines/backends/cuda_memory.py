@@ -29,7 +29,7 @@ class CudaMemory:
     def __init__(self) -> None:
         """Raises Unavailable where there is no GPU, or not the package."""
         try:
-            from cuda.bindings import runtime
+            from cuda.bindings import driver, runtime
         except ImportError as error:
             raise Unavailable(
                 f"CUDA's bindings are not installed: {error}. They are in 'saccade[gpu]'."
@@ -45,7 +45,7 @@ class CudaMemory:
         self.ask(
             runtime.cudaMemPoolSetAttribute, pool,
             runtime.cudaMemPoolAttr.cudaMemPoolAttrReleaseThreshold,
-            runtime.cuuint64_t(KEEP),
+            driver.cuuint64_t(KEEP),
         )  # fmt: skip
         about = self.ask(runtime.cudaGetDeviceProperties, 0)
         name = about.name.decode() if isinstance(about.name, bytes) else str(about.name)

@@ -85,7 +85,7 @@ class TensorRt:
             if ready is None:
                 ready = self._ready[shapes] = self._load(shapes)
                 while len(self._ready) > SHAPES:
-                    self._ready.popitem(last=False)
+                    self._ready.popitem(last=False)[1].close()
             self._ready.move_to_end(shapes)
             return ready.run(feeds, outputs, kept)
 
@@ -115,7 +115,7 @@ class _Ready:
         self, runtime: Any, engine: Any, memory: CudaMemory, shapes: Shapes,
         types: Mapping[str, str],
     ) -> None:  # fmt: skip
-        self._runtime = runtime  # outlives its engines
+        self._runtime, self._engine = runtime, engine  # each outlives what it made
         self._memory, self._context = memory, engine.create_execution_context()
         if self._context is None:
             raise MemoryError("The GPU has no memory for the generator.")
@@ -147,6 +147,12 @@ class _Ready:
             made[name] = memory.empty(buffer.shape, buffer.dtype)
             _copy(memory, made[name], buffer)
         return made | {name: memory.fetch(self._buffers[name]) for name in outputs}
+
+    def close(self) -> None:
+        """Give back what no reference counts."""
+        if self._graph is not None:
+            self._memory.ask(self._memory.runtime.cudaGraphExecDestroy, self._graph)
+            self._graph = None
 
     def _launch(self) -> None:
         memory, cuda = self._memory, self._memory.runtime

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from core import F32, U8, SaccadeError, Unavailable
 from engines.backends.engine import Engine, Values
-from engines.backends.memory import Value, concatenate, part_of
+from engines.backends.memory import OnDevice, Value, concatenate, on_device, part_of
 from engines.backends.providers import Backend, Provider, first_that_loads
 from engines.video.adapted import Adapted
 from engines.video.guidance import UNGUIDED, Guidance, eye_map, pull_of
@@ -76,13 +76,18 @@ class Prepared:
     "Of the decoder."
 
     def adapted(self, learnt: Adapted) -> Prepared:
-        """With features that were learnt; as it is where they are of another size."""
-        shapes = (
-            {n: x.shape for n, x in part.items()} for part in (self.features, learnt.features)
-        )
-        return (
-            replace(self, features=dict(learnt.features)) if next(shapes) == next(shapes) else self
-        )
+        """With features that were learnt, where those are that they replace; as it is where they
+        are of another size."""
+        sizes = [{n: x.shape for n, x in part.items()} for part in (self.features, learnt.features)]
+        if sizes[0] != sizes[1]:
+            return self
+        features = {
+            name: on_device(old.memory, learnt.features[name])
+            if isinstance(old, OnDevice)
+            else learnt.features[name]
+            for name, old in self.features.items()
+        }
+        return replace(self, features=features)
 
 
 class Networks:

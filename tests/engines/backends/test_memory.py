@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import re
 import weakref
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import Unavailable
+from engines.backends import cuda_memory, tensorrt_gpu
 from engines.backends.cuda_memory import CudaMemory, gpu_there
 from engines.backends.memory import OnDevice, concatenate, on_device, part_of
 from tests.engines.backends.host_memory import HostMemory
@@ -75,6 +78,15 @@ def test_memory_goes_with_the_last_that_refers_to_it() -> None:
     del other
     gc.collect()
     assert owner() is None
+
+
+def test_what_is_asked_of_cuda_is_there() -> None:
+    """By name: without a GPU none of it can be called."""
+    runtime = pytest.importorskip("cuda.bindings.runtime")
+    source = "".join(inspect.getsource(module) for module in (cuda_memory, tensorrt_gpu))
+    names = set(re.findall(r"(?:runtime|cuda)\.(cuda[A-Z]\w+)", source))
+    assert len(names) > 15
+    assert [name for name in sorted(names) if not hasattr(runtime, name)] == []
 
 
 @pytest.mark.skipif(gpu_there(), reason="there is a GPU")

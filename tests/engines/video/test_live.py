@@ -22,6 +22,7 @@ from engines.backends.openvino_cpu import OpenVinoCpu
 from engines.backends.providers import PROVIDERS, Backend, Provider, names_of
 from engines.backends.tensorrt_gpu import build
 from engines.video import export
+from engines.video.adapted import Adapted
 from engines.video.codec import PRESETS, Codec, load_codec, save_codec, to_bytes, to_unit
 from engines.video.conditions import Conditions
 from engines.video.dit_file import load_dit
@@ -147,6 +148,8 @@ def test_what_is_remembered_stays_on_its_device(folder: Path) -> None:
     networks, told = bound(folder, memory), conditions(1, 3 * WINDOW, 3)
     prepared = networks.prepare(picture(0), points(told))
     assert isinstance(prepared.keys, OnDevice)
+    learnt = {name: np.ones(x.shape, np.float32) for name, x in prepared.features.items()}
+    prepared = prepared.adapted(Adapted("", "", learnt, {}, {}))
     stream = LiveStream(networks, prepared, STEPS, seed=5)
     for window in range(3):
         memory.crossed = 0
