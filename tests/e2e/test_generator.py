@@ -64,7 +64,8 @@ async def test_the_generator_speaks_and_is_guided(browser: Browser, base: str) -
     assert seen["size"] == [256, 256]
     assert seen["first"] < 3000
     assert seen["frames"] > 40
-    assert any("steps" in level for level in seen["levels"]), seen["levels"]
+    # Not the puppet; a machine that two steps are too much for may be down to one already.
+    assert any("step" in level for level in seen["levels"]), seen["levels"]
     assert sorted(seen["spoken"])[-4] > 1.5 * median(seen["idle"])
     assert seen["eyes"] == 2 and seen["answers"] == ["ok", "error"]
     await page.close()
