@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -87,9 +89,23 @@ class Workers:
         return ProcessPoolExecutor(
             size,
             mp_context=get_context("spawn"),
-            initializer=self._begin,
-            initargs=self._given,
+            initializer=_begin,
+            initargs=(self._begin, self._given),
         )
+
+
+def _begin(begin: Callable[..., None], given: tuple[Any, ...]) -> None:
+    """What every process does first."""
+    # A pool's processes wait for work for ever when theirs is killed, each with its networks.
+    Thread(target=_leave_after_parent, daemon=True).start()
+    begin(*given)
+
+
+def _leave_after_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[[T], R], item: T) -> Future[R]:

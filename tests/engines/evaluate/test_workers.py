@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +65,23 @@ def test_processes_stay_for_work_of_another_kind_and_after_one_died() -> None:
 
 def where(item: int) -> int:
     return os.getpid()
+
+
+def test_processes_end_with_the_one_that_began_them() -> None:
+    """Killed, it can tell nobody; each of them would keep its networks' gigabyte."""
+    code = """
+import os, signal
+from engines.evaluate.workers import Workers
+from tests.engines.evaluate.test_workers import begin, where
+[(_, worker)] = Workers(1, begin, (0,)).in_order([1], where)
+print(worker, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+    )
+    worker, until = int(killed.stdout), time.monotonic() + 5
+    assert killed.returncode == -signal.SIGKILL
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
