@@ -6,7 +6,7 @@ end by the tests, call for call and stream for stream.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,20 +46,14 @@ class OnnxBound:
         """
         self._memory = memory
         self._session = open_session(path, threads, providers)
-        self._described = Description(self._session)
-
-    @property
-    def inputs(self) -> Mapping[str, tuple[int | str, ...]]:
-        """See `Engine`, as for all below."""
-        return self._described.inputs
-
-    @property
-    def about(self) -> Mapping[str, str]:
-        return self._described.about
+        described = Description(self._session)
+        self.inputs, self.about = described.inputs, described.about
+        self._types = described.types
 
     def run(
         self, feeds: Values, outputs: Sequence[str], kept: Sequence[str] = ()
     ) -> dict[str, Any]:
+        """See `Engine`."""
         kind, binding = self._memory.kind, self._session.io_binding()
         there = {name: on_device(self._memory, x) for name, x in feeds.items()}
         for name, x in there.items():
@@ -74,7 +68,7 @@ class OnnxBound:
         }
 
     def _left(self, name: str, value: Any) -> OnDevice:
-        dtype = np.dtype(self._described.types[name])
+        dtype = np.dtype(self._types[name])
         return OnDevice(self._memory, value.data_ptr(), tuple(value.shape()), dtype, value)
 
 

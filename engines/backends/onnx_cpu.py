@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,13 @@ class OnnxCpu:
             Unavailable: It can not be loaded.
         """
         self._session = open_session(path, threads, ["CPUExecutionProvider"])
-        self._described = Description(self._session)
-
-    @property
-    def inputs(self) -> Mapping[str, tuple[int | str, ...]]:
-        """See `Engine`, as for all below."""
-        return self._described.inputs
-
-    @property
-    def about(self) -> Mapping[str, str]:
-        return self._described.about
+        described = Description(self._session)
+        self.inputs, self.about = described.inputs, described.about
 
     def run(
         self, feeds: Values, outputs: Sequence[str], kept: Sequence[str] = ()
     ) -> dict[str, Any]:
+        """See `Engine`."""
         names = [*outputs, *kept]
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
 

@@ -61,24 +61,18 @@ class TensorRt:
         """
         self._trt = import_tensorrt(kind)
         self._memory = cuda_memory()
-        self._described = Description(open_session(path, threads, ["CPUExecutionProvider"]))
+        described = Description(open_session(path, threads, ["CPUExecutionProvider"]))
+        self.inputs, self.about = described.inputs, described.about
+        self._types = described.types
         self._path = path
         self._mark = mark_of(path, f"{kind} {self._trt.__version__} {self._memory.name}")
         self._ready: OrderedDict[Shapes, _Ready] = OrderedDict()
         self._lock = Lock()
 
-    @property
-    def inputs(self) -> Mapping[str, tuple[int | str, ...]]:
-        """See `Engine`, as for all below."""
-        return self._described.inputs
-
-    @property
-    def about(self) -> Mapping[str, str]:
-        return self._described.about
-
     def run(
         self, feeds: Values, outputs: Sequence[str], kept: Sequence[str] = ()
     ) -> dict[str, Any]:
+        """See `Engine`."""
         shapes = tuple(sorted((name, tuple(x.shape)) for name, x in feeds.items()))
         with self._lock:
             ready = self._ready.get(shapes)
@@ -105,7 +99,7 @@ class TensorRt:
             raise Unavailable(f"TensorRT can not load what it compiled of {self._path}.")
         if "dit" in self._path.stem and not fused_attentions(trt, engine):
             log.warning("TensorRT computes the attention of %s unfused", self._path.name)
-        return _Ready(runtime, engine, self._memory, shapes, self._described.types)
+        return _Ready(runtime, engine, self._memory, shapes, self._types)
 
 
 class _Ready:
